@@ -1,0 +1,354 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/json.h"
+#include "base/span.h"
+#include "match/ip.h"
+#include "match/path.h"
+#include "match/string_matcher.h"
+#include "mesh/mesh.h"
+#include "model/model.h"
+
+// The intermediate representation: the security part of one Envoy proxy's configuration, as the
+// names of Envoy's API have it. `compile.h` builds it from a mesh as istiod would, `emit.h` writes
+// it as Envoy's JSON. Simulation and reasoning work on nothing else. Every node that stems from an
+// object keeps its origin.
+namespace meshproof {
+
+struct Origin {
+  const ObjectMeta* object = nullptr;  // null: nothing in the input stands behind it
+  int rule = -1;                       // index in spec.rules (jwtRules for a provider); -1: none
+  Span span;                           // the rule, or the value
+};
+
+// envoy.type.matcher.v3.ValueMatcher on a metadata value.
+struct ValueMatcher {
+  enum class Kind { kNull, kDoubleRange, kDouble, kString, kBool, kPresent, kList, kOr };
+  Kind kind = Kind::kPresent;
+  StringMatcher string;
+  double low = 0, high = 0;            // kDoubleRange [low, high); kDouble: low
+  bool boolean = true;                 // kBool: the value; kPresent: the flag
+  std::vector<ValueMatcher> children;  // kList: one_of (exactly one); kOr: all of them
+};
+
+// envoy.config.route.v3.HeaderMatcher.
+struct HeaderMatcher {
+  enum class Kind { kString, kPresent, kRange };
+  std::string name;  // as written; looked up in lower case
+  Kind kind = Kind::kPresent;
+  StringMatcher string;
+  bool present = true;
+  int64_t low = 0, high = 0;  // kRange [low, high)
+  bool invert = false;
+  bool treat_missing_as_empty = false;
+};
+
+struct Predicate;
+
+// The alternatives of envoy.config.rbac.v3.Permission and Principal, which Envoy evaluates alike.
+struct AnyPredicate {};
+struct AndPredicate {
+  std::vector<Predicate> all;
+};
+struct OrPredicate {
+  std::vector<Predicate> any;
+};
+struct NotPredicate {
+  std::vector<Predicate> inner;  // exactly one
+};
+struct HeaderPredicate {
+  HeaderMatcher header;
+};
+struct UrlPathPredicate {
+  StringMatcher path;
+};
+struct PathTemplatePredicate {
+  std::string path_template;
+  Regex regex;  // unset where Envoy would refuse the template
+};
+enum class AddressField { kDestination, kDirectRemote, kRemote, kSource };
+struct AddressPredicate {
+  AddressField field = AddressField::kDestination;
+  CidrRange range;
+  std::string address_prefix;  // as emitted
+};
+struct PortPredicate {  // destination_port, destination_port_range [begin, end)
+  uint32_t begin = 0;
+  uint32_t end = 0;  // begin + 1: destination_port
+};
+struct ServerNamePredicate {
+  StringMatcher name;
+};
+struct MetadataPredicate {
+  std::string filter;
+  std::vector<std::string> path;
+  ValueMatcher value;
+  bool invert = false;
+};
+struct FilterStatePredicate {
+  std::string key;
+  StringMatcher value;
+};
+struct AuthenticatedPredicate {
+  std::optional<StringMatcher> principal_name;
+};
+struct OpaquePredicate {  // an extension or CEL: cannot be seen through
+  std::string name;
+};
+
+struct Predicate {
+  std::variant<AnyPredicate, AndPredicate, OrPredicate, NotPredicate, HeaderPredicate,
+               UrlPathPredicate, PathTemplatePredicate, AddressPredicate, PortPredicate,
+               ServerNamePredicate, MetadataPredicate, FilterStatePredicate, AuthenticatedPredicate,
+               OpaquePredicate>
+      match;
+  // On the OR (or NOT) that one list of the policy became: the field as the author wrote it
+  // (`paths`, `notPaths`, `when request.headers[x]`) and its place; on a leaf the value's place.
+  std::string field;
+  Span span;
+  std::string written;  // on a leaf: the value as the author wrote it
+};
+
+struct RbacPolicy {
+  std::string name;                    // "ns[shop]-policy[p]-rule[0]"
+  std::vector<Predicate> permissions;  // any of them
+  std::vector<Predicate> principals;   // and any of them
+  bool has_condition = false;          // CEL: opaque
+  Origin origin;
+};
+
+struct Rbac {
+  enum class Action { kAllow, kDeny, kLog };
+  Action action = Action::kAllow;
+  std::vector<std::shared_ptr<const RbacPolicy>> policies;  // by name, bytewise; names are unique
+};
+
+// HTTP and network filter alike.
+struct RbacFilter {
+  std::optional<Rbac> rules;  // absent: no enforcement; present and empty ALLOW: deny all
+  std::optional<Rbac> shadow_rules;
+  std::string rules_stat_prefix;
+  std::string shadow_rules_stat_prefix;
+  std::string stat_prefix;  // network filter: "tcp."
+};
+
+struct JwtHeaderLocation {
+  std::string name, prefix;
+};
+
+struct JwtProvider {
+  std::string name;  // "origins-0"
+  std::string issuer;
+  std::vector<std::string> audiences;
+  std::optional<std::string> local_jwks;  // inline_string
+  std::string remote_jwks_uri;            // known to exist, content unknown here: undetermined
+  // Where istiod has to fetch the key set itself and meshproof cannot: which URI or issuer.
+  std::string unfetched_jwks;
+  bool forward = false;
+  std::vector<JwtHeaderLocation> from_headers;
+  std::vector<std::string> from_params, from_cookies;
+  std::string forward_payload_header;
+  std::vector<std::pair<std::string, std::string>> claim_to_headers;  // header, claim
+  std::string payload_in_metadata;
+  std::vector<std::string> space_delimited_claims;
+  bool clear_route_cache = false;
+  Origin origin;
+};
+
+struct JwtRequirement {
+  enum class Kind { kProvider, kAny, kAll, kAllowMissing, kAllowMissingOrFailed };
+  Kind kind = Kind::kAllowMissing;
+  std::string provider;
+  std::vector<JwtRequirement> children;
+};
+
+struct JwtRuleMatch {
+  std::string prefix;  // path prefix
+  std::optional<JwtRequirement> requirement;
+};
+
+struct JwtFilter {
+  std::vector<JwtProvider> providers;  // by name
+  std::vector<JwtRuleMatch> rules;
+  bool bypass_cors_preflight = false;
+};
+
+// HTTP and network filter alike.
+struct ExtAuthzFilter {
+  std::string provider;  // extension provider's name, for `--ext-authz`
+  bool grpc = false;
+  std::string cluster;
+  std::string authority;         // gRPC
+  std::string uri, path_prefix;  // HTTP
+  std::string timeout;           // proto duration, "600s"
+  bool failure_mode_allow = false;
+  int status_on_error = 0;  // 0 = default (403)
+  // The gate: metadata `gate_filter` / `gate_key` starts with `gate_prefix`; no filter: always
+  // asked.
+  std::string gate_filter, gate_key, gate_prefix;
+  struct Body {
+    uint32_t max_request_bytes = 0;
+    bool allow_partial_message = false;
+    bool pack_as_bytes = false;
+  };
+  std::optional<Body> with_request_body;
+  std::vector<StringMatcher> allowed_headers;
+  std::vector<std::pair<std::string, std::string>> headers_to_add;
+  std::vector<StringMatcher> allowed_upstream_headers, allowed_client_headers,
+      allowed_client_headers_on_success;
+  std::string stat_prefix;  // network filter: "tcp."
+  Origin origin;
+};
+
+struct OpaqueFilter {
+  std::string name;
+};
+
+using HttpFilter = std::variant<RbacFilter, JwtFilter, ExtAuthzFilter, OpaqueFilter>;
+
+struct RouteMatch {
+  enum class Path { kPrefix, kExact, kRegex, kPathSeparatedPrefix };
+  Path path_kind = Path::kPrefix;
+  std::string path = "/";
+  Regex regex;
+  bool case_sensitive = true;
+  std::vector<HeaderMatcher> headers;
+  struct QueryParameter {
+    std::string name;
+    std::optional<StringMatcher> value;  // absent: present
+  };
+  std::vector<QueryParameter> query_parameters;
+  // Metadata conditions (routing on JWT claims).
+  std::vector<MetadataPredicate> dynamic_metadata;
+};
+
+struct WeightedCluster {
+  std::string cluster;  // "outbound|80|v1|web.shop.svc.cluster.local"
+  uint32_t weight = 0;
+};
+
+struct Route {
+  std::string name;
+  RouteMatch match;
+  enum class Action { kCluster, kRedirect, kDirectResponse };
+  Action action = Action::kCluster;
+  std::vector<WeightedCluster> clusters;  // one with weight 0: `cluster`
+  int status = 0;                         // kRedirect, kDirectResponse
+  bool https_redirect = false;
+  std::string redirect_host, redirect_path;
+  std::string prefix_rewrite, host_rewrite;
+  Regex regex_rewrite;
+  std::string regex_substitution;
+  Origin origin;  // the VirtualService's http entry
+};
+
+struct VirtualHost {
+  std::string name;
+  std::vector<std::string> domains;
+  bool require_tls = false;  // ALL: plain HTTP is redirected
+  std::vector<Route> routes;
+};
+
+struct RouteConfiguration {
+  std::string name;
+  std::vector<VirtualHost> virtual_hosts;
+  bool ignore_port_in_host_matching = false;
+  bool validate_clusters = false;
+};
+
+struct HttpConnectionManager {
+  PathOptions path;
+  bool use_remote_address = false;
+  uint32_t xff_num_trusted_hops = 0;
+  std::string forward_client_cert_details;  // "APPEND_FORWARD", "SANITIZE_SET", …
+  bool set_client_cert = false;             // set_current_client_cert_details.cert
+  bool accept_http_10 = false;
+  std::string stat_prefix;
+  std::vector<std::string> upgrade_types = {"websocket"};
+  std::vector<HttpFilter> http_filters;
+  std::string rds;                                   // name of a route configuration, or
+  std::shared_ptr<const RouteConfiguration> routes;  // inline; both unset: routes are not known
+  std::string cluster;  // an inbound chain's: what its single default route leads to
+};
+
+struct TcpProxy {
+  std::string cluster;
+  std::vector<WeightedCluster> weighted_clusters;
+};
+
+using NetworkFilter =
+    std::variant<RbacFilter, ExtAuthzFilter, std::shared_ptr<const HttpConnectionManager>, TcpProxy,
+                 OpaqueFilter>;
+
+struct TlsContext {
+  bool require_client_certificate = false;
+  std::vector<std::string> alpn;
+  std::vector<StringMatcher> subject_alt_names;  // any; empty: any certificate of the root
+  std::string min_version;                       // "" = TLSv1_2
+  std::string certificate_secret, ca_secret;     // SDS names: "default", "ROOTCA", "kubernetes://…"
+};
+
+struct FilterChainMatch {
+  uint32_t destination_port = 0;  // 0 = any
+  std::vector<CidrRange> prefix_ranges;
+  std::vector<std::string> server_names;
+  std::string transport_protocol;  // "tls", "raw_buffer" or ""
+  std::vector<std::string> application_protocols;
+  std::vector<CidrRange> direct_source_prefix_ranges, source_prefix_ranges;
+  enum class SourceType { kAny, kSameIpOrLoopback, kExternal };
+  SourceType source_type = SourceType::kAny;
+  std::vector<uint32_t> source_ports;
+};
+
+struct FilterChain {
+  std::string name;
+  FilterChainMatch match;
+  std::optional<TlsContext> tls;
+  std::shared_ptr<const std::vector<NetworkFilter>> filters;  // shared by chains that are alike
+  EffectiveMode mtls;  // which PeerAuthentication made it (compiled chains)
+};
+
+struct Listener {
+  std::string name;
+  std::string address;  // "0.0.0.0"
+  uint32_t port = 0;
+  bool original_dst = false;
+  bool tls_inspector = false, http_inspector = false;
+  std::vector<uint32_t> tls_inspector_disabled, http_inspector_disabled;  // destination ports
+  std::vector<FilterChain> filter_chains;
+  std::optional<FilterChain> default_filter_chain;
+  Origin origin;  // a gateway's: the Gateway server
+};
+
+// Why Envoy would refuse a listener of this configuration.
+struct LoadFailure {
+  std::string listener;
+  std::string reason;
+  Origin origin;
+};
+
+struct ProxyConfig {
+  std::string ns;
+  std::string workload;
+  ProxyMode mode = ProxyMode::kSidecar;
+  std::string principal;  // "spiffe://…"
+  std::string trust_domain;
+  std::vector<Listener> listeners;
+  std::vector<std::shared_ptr<const RouteConfiguration>> routes;
+  // Clusters that routes and filters name and that exist; a route to another answers 503 NC.
+  std::vector<std::string> clusters;
+  std::vector<LoadFailure> load_failures;
+  std::vector<const ObjectMeta*> unmodelled;  // EnvoyFilter and the like that change this proxy
+  const RouteConfiguration* FindRoutes(std::string_view name) const;
+};
+
+}  // namespace meshproof

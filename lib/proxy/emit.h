@@ -1,0 +1,16 @@
+#pragma once
+
+#include "base/json.h"
+#include "proxy/config.h"
+
+namespace meshproof {
+
+// The configuration as Envoy's proto-JSON in snake_case, defaults left out: an object with
+// "namespace", "workload", "mode", "principal", "trust_domain", "listeners", "routes", "clusters"
+// (PRODUCT.md, `compile`). Deterministic.
+Json EmitProxy(const ProxyConfig& proxy);
+
+// The same value as block YAML.
+std::string WriteYaml(const Json& value);
+
+}  // namespace meshproof

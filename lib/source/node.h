@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/diagnostic.h"
+#include "base/span.h"
+
+namespace meshproof {
+
+enum class NodeKind : uint8_t { kScalar, kSequence, kMapping };
+
+// What a scalar is to Kubernetes, which reads YAML 1.1 into JSON: plain `yes` and `on` are
+// booleans, `0x1F` an integer, a quoted one always a string.
+enum class ScalarType : uint8_t { kNull, kBool, kInt, kFloat, kString };
+
+enum class ScalarStyle : uint8_t { kPlain, kQuoted, kBlock };
+
+struct Entry;
+
+// A value of a document with its place. Lives in its document's arena; trivially destructible.
+struct Node {
+  NodeKind kind = NodeKind::kScalar;
+  ScalarType type = ScalarType::kNull;
+  ScalarStyle style = ScalarStyle::kPlain;
+  uint32_t begin = 0;     // byte offsets into the file, end exclusive; a collection ends behind its
+  uint32_t end = 0;       // last child
+  std::string_view text;  // kScalar: the value, escapes resolved
+  std::span<const Node> items;     // kSequence
+  std::span<const Entry> entries;  // kMapping: in order; of equal keys all are kept
+
+  bool IsNull() const { return kind == NodeKind::kScalar && type == ScalarType::kNull; }
+  bool IsString() const { return kind == NodeKind::kScalar && type == ScalarType::kString; }
+  bool IsBool() const { return kind == NodeKind::kScalar && type == ScalarType::kBool; }
+  bool IsInt() const { return kind == NodeKind::kScalar && type == ScalarType::kInt; }
+  bool IsSequence() const { return kind == NodeKind::kSequence; }
+  bool IsMapping() const { return kind == NodeKind::kMapping; }
+
+  // The value of `key`; the last one where it stands twice, as Kubernetes keeps it. Null where
+  // this is no mapping or has no such key.
+  const Node* Find(std::string_view key) const;
+  const Entry* FindEntry(std::string_view key) const;
+
+  // Needs IsBool().
+  bool AsBool() const;
+  // The value of an integer in any of YAML 1.1's spellings; nothing where it is none or does not
+  // fit.
+  std::optional<int64_t> AsInt() const;
+};
+
+struct Entry {
+  Node key;
+  Node value;
+};
+
+// Decides the type of a plain scalar as Kubernetes' YAML reader (go-yaml 2, YAML 1.1) does.
+ScalarType ResolvePlainScalar(std::string_view text);
+
+// A comment, for suppressions: the text behind `#` up to the end of the line.
+struct Comment {
+  uint32_t begin = 0;  // the offset of `#`
+  uint32_t end = 0;
+  bool alone = false;  // nothing but blanks stands before it on its line
+};
+
+// One document of a file and the memory that its nodes live in.
+class Document {
+ public:
+  explicit Document(std::shared_ptr<const SourceFile> file);
+  ~Document();
+  Document(Document&&) noexcept;
+  Document& operator=(Document&&) noexcept;
+
+  const SourceFile& file() const { return *file_; }
+  std::shared_ptr<const SourceFile> shared_file() const { return file_; }
+  // Null for an empty document.
+  const Node* root() const { return root_; }
+  Span SpanOf(const Node& node) const { return {file_.get(), node.begin, node.end}; }
+
+  // For readers.
+  class Arena;
+  Arena& arena() { return *arena_; }
+  void set_root(const Node* root) { root_ = root; }
+
+ private:
+  std::shared_ptr<const SourceFile> file_;
+  std::unique_ptr<Arena> arena_;
+  const Node* root_ = nullptr;
+};
+
+}  // namespace meshproof
