@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/span.h"
@@ -25,6 +26,14 @@ enum class Trouble {
   kUnsupported,       // a version or construct that is read past
 };
 
+// Kind, namespace ("" if cluster-scoped) and name of an object; all empty where there is none.
+struct ObjectName {
+  std::string kind = {};
+  std::string ns = {};
+  std::string name = {};
+  friend bool operator==(const ObjectName&, const ObjectName&) = default;
+};
+
 // Something wrong with the user's input, with its place. Messages start in lower case and end
 // without a full stop.
 struct Diagnostic {
@@ -32,7 +41,8 @@ struct Diagnostic {
   Trouble trouble = Trouble::kSyntax;
   std::string message;
   Span span;
-  std::string help;  // what to do instead; may be empty
+  std::string help;        // what to do instead; may be empty
+  ObjectName object = {};  // the object that it stands in, where it is one
 };
 
 // "file:line:column: severity: message", and the help on a line of its own.

@@ -41,7 +41,8 @@ struct ParsedJwt {
 // envoy-facts section 2.3: the pieces, base64url, JSON (duplicate keys refused) and types.
 ParsedJwt ParseJwt(std::string_view token);
 
-// A key set as Envoy loads it (envoy-facts section 2.4). Cheap to copy, immutable.
+// A key set as Envoy loads it (envoy-facts section 2.4). Cheap to copy, immutable. The empty text
+// is a set without keys, which Envoy takes and then fails every token with.
 class Jwks {
  public:
   struct Key;
@@ -50,7 +51,8 @@ class Jwks {
 
   const JwtStatus& status() const { return status_; }
   size_t size() const;
-  // Key choice and verification; the text is Envoy's. Thread-safe.
+  // Key choice and verification; the text is Envoy's. A set that could not be loaded fails with its
+  // own status. Thread-safe.
   JwtStatus Verify(const Jwt& jwt) const;
 
  private:
@@ -66,7 +68,8 @@ JwtStatus CheckTimes(const Jwt& jwt, int64_t now, int64_t skew_seconds = 60);
 bool AudienceAllowed(const std::vector<std::string>& configured,
                      const std::vector<std::string>& token);
 
-// Base64url; `padding` says whether `=` at the end is accepted (and needed). Nothing on bad input.
+// Base64url as Envoy takes it: blanks are skipped, padding (`=`, and `.` for it) is either absent
+// or of the right length, leftover bits are ignored. Nothing on bad input, `+` and `/` among it.
 std::optional<std::string> DecodeBase64Url(std::string_view text);
 
 }  // namespace meshproof

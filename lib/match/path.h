@@ -37,7 +37,9 @@ NormalizedPath NormalizePath(std::string_view path, const PathOptions& options);
 std::string_view PathWithoutQuery(std::string_view path);
 
 // envoy.extensions.path.match.uri_template: `*` one segment, `**` the rest, `{name}`,
-// `{name=pattern}`. An error says why Envoy would refuse the template (and the listener).
+// `{name=pattern}`, both also with literal text around them in their segment (since Envoy 1.40). To
+// be matched with PathWithoutQuery. An error says, in Envoy's own words, why it would refuse the
+// template (and the listener).
 Result<Regex> CompilePathTemplate(std::string_view path_template);
 
 }  // namespace meshproof

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -29,11 +30,19 @@ std::string_view ToString(Protocol protocol);
 Protocol SelectProtocol(int service_port, PortProtocol transport, std::string_view name,
                         const std::optional<std::string_view>& app_protocol);
 
+// The protocol of a ServiceEntry's or Sidecar's port, as written there; unknown words are kAuto.
+Protocol ParseProtocol(std::string_view name);
+
+// What a proxy that speaks mesh mTLS offers for traffic of this kind; kAuto as for HTTP/1.1.
+std::vector<std::string> MeshAlpn(Protocol protocol);
+
+// A pod, or all pods of one controller (Deployment, StatefulSet, …) taken together.
 struct Workload {
   std::string ns;
   std::string name;
   const ObjectMeta* object = nullptr;
-  const PodWorkload* pod = nullptr;  // null for a WorkloadEntry
+  const PodWorkload* pod = nullptr;  // the controller where it is in the input, else one pod of it;
+                                     // null for a WorkloadEntry
   const WorkloadEntry* entry = nullptr;
   Labels labels;  // of the pod, with what injection adds left out
   std::string service_account;
@@ -60,7 +69,7 @@ struct MeshServicePort {
   int port = 0;
   std::string name;
   Protocol protocol = Protocol::kAuto;
-  Text target_port;  // number or name; "" = port
+  Text target_port;  // of a Kubernetes Service: number or name; "" = port. See Mesh::TargetPort.
 };
 
 struct MeshService {
@@ -92,8 +101,9 @@ struct EffectiveMtls {
   const EffectiveMode& ForPort(int port) const;
 };
 
-// AuthorizationPolicies and RequestAuthentications in istiod's order: root namespace, then the
-// workload's; inside a namespace by creation time, name. Dry-run ones are among them.
+// AuthorizationPolicies and RequestAuthentications in istiod's order: of the former root namespace,
+// then the workload's; of the latter the workload's, then the root (it tells providers of the same
+// issuer apart); inside a namespace by creation time, name. Dry-run ones are among them.
 struct PolicySet {
   std::vector<const AuthorizationPolicy*> custom, audit, deny, allow;
   std::vector<const RequestAuthentication*> request_authentications;
@@ -130,8 +140,12 @@ class Mesh {
   // By exact FQDN.
   const MeshService* FindService(std::string_view host) const;
   // A host as an object in namespace `ns` writes it (`web` = web.<ns>.svc.<domain>), or as a
-  // client in `ns` calls it (web, web.shop, web.shop.svc, FQDN).
+  // client in `ns` calls it (web, web.shop, web.shop.svc, FQDN). An ExternalName leads to the
+  // Service that it names, where that is in the mesh; a wildcard ServiceEntry takes what it covers.
   const MeshService* ResolveHost(std::string_view host, std::string_view ns) const;
+  // A host as istiod reads it in the object of namespace `ns` that names it: only a name without a
+  // dot is completed, so `web.shop` names nothing in Kubernetes.
+  const MeshService* ResolveObjectHost(std::string_view host, std::string_view ns) const;
   // The Service by one of its addresses.
   const MeshService* FindServiceByAddress(const IpAddress& address) const;
   const Workload* FindWorkloadByAddress(const IpAddress& address) const;
@@ -146,7 +160,7 @@ class Mesh {
   // Mode of namespace `ns` as the client side reads it (mesh and namespace levels only).
   EffectiveMode NamespaceMtls(std::string_view ns) const;
   // Declared inbound ports, ascending by port: those that Services target, or the Sidecar
-  // resource's ingress ones.
+  // resource's ingress ones. UDP ports are none; gateways and waypoints have none.
   std::vector<InboundPort> InboundPorts(const Workload& workload) const;
   // The Sidecar resource that applies, if any.
   const Sidecar* SidecarFor(const Workload& workload) const;
@@ -163,14 +177,20 @@ class Mesh {
 
   // What the proxy of `client` (sidecar or gateway) does to reach `workload` through a Service
   // port; `subset` may be "". istio-semantics section 5.
+  // A Service that exportTo or the client's Sidecar egress hides is reached through
+  // PassthroughCluster: plaintext. On ports of protocol kAuto `alpn` is that of HTTP/1.1.
   ClientTlsChoice ChooseClientTls(const Workload& client, const MeshService& service,
                                   const MeshServicePort& port, std::string_view subset,
                                   const Workload& workload) const;
-  // DestinationRule lookup: client namespace (unless it is the root), service namespace, root.
+  // exportTo and the egress hosts of the client's Sidecar resource.
+  bool IsVisible(const Workload& client, const MeshService& service) const;
+  // DestinationRule lookup: client namespace (unless it is the root), service namespace, root. Of
+  // several for one host that istiod merges: the first one.
   const DestinationRule* DestinationRuleFor(const Workload& client,
                                             const MeshService& service) const;
 
-  // Servers of Gateways that select this gateway workload, with the port its proxy listens on
+  // Servers of Gateways that select this gateway workload, oldest Gateway first, with the port its
+  // proxy listens on
   // (target port of its Service where that maps the server's port; else the server's port).
   struct BoundServer {
     const Gateway* gateway = nullptr;
@@ -178,24 +198,76 @@ class Mesh {
     int listen_port = 0;
   };
   std::vector<BoundServer> GatewayServersFor(const Workload& workload) const;
-  // VirtualServices bound to this Gateway (`ns/name`, or `name` in its namespace), oldest first.
-  std::vector<const VirtualService*> VirtualServicesFor(const Gateway& gateway) const;
+  // VirtualServices bound to this Gateway (`ns/name`, or `name` in its namespace), oldest first;
+  // delegates (no hosts) are not among them. `proxy_namespace` (where not "") applies exportTo.
+  std::vector<const VirtualService*> VirtualServicesFor(
+      const Gateway& gateway, std::string_view proxy_namespace = {}) const;
+  // VirtualServices bound to sidecars (`mesh`, or no gateways), oldest first.
+  const std::vector<const VirtualService*>& MeshVirtualServices() const {
+    return mesh_virtual_services_;
+  }
 
  private:
   friend class MeshBuilder;
+
+  template <typename T>
+  using ByNamespace = std::unordered_map<std::string, std::vector<const T*>>;
+
+  // DestinationRules of one namespace and host that istiod takes as one.
+  struct MergedRule {
+    std::vector<const DestinationRule*> from;  // the first one's settings win
+    std::set<std::string> export_to;
+    const Selector* selector = nullptr;  // workloadSelector, null where there is none
+  };
+  struct RuleIndex {  // by host, as istiod completes it
+    std::unordered_map<std::string, std::vector<MergedRule>> by_host;
+  };
+  // One (Service, port) that has a workload as target.
+  struct ServiceTarget {
+    const MeshService* service = nullptr;
+    const MeshServicePort* port = nullptr;
+    int target_port = 0;
+  };
+
+  Mesh() = default;
+
+  size_t IndexOf(const Workload& workload) const;
+  std::vector<ServiceTarget> ServiceTargets(const Workload& workload) const;
+  const std::vector<MergedRule>* MostSpecificRules(
+      const std::unordered_map<std::string, RuleIndex>& index, std::string_view ns,
+      std::string_view host) const;
+  const MergedRule* MergedRuleFor(const Workload& client, const MeshService& service) const;
+  const MeshService* LookUpHost(const std::string& host, std::string_view ns) const;
+  const MeshService* FollowExternalName(const MeshService* service) const;
+  bool AutoMtlsReaches(const Workload& client, const MeshService& service,
+                       const MeshServicePort& port, const Workload& workload,
+                       std::string* reason) const;
+
   std::shared_ptr<const Model> model_;
   MeshOptions options_;
-  std::vector<Workload> workloads_;
-  std::vector<MeshService> services_;
+  std::vector<Workload> workloads_;    // by namespace, name, kind
+  std::vector<MeshService> services_;  // oldest first, then by host
   std::vector<std::vector<size_t>> services_of_workload_;
-  std::unordered_map<std::string, size_t> workload_index_;  // "ns/name"
-  std::unordered_map<std::string, size_t> service_index_;   // FQDN
+  std::unordered_map<std::string, size_t> workload_index_;  // "ns/name", pods' names too
+  // By host, the one that counts first; several where ServiceEntries repeat a host.
+  std::unordered_map<std::string, std::vector<size_t>> service_index_;
+  bool has_wildcard_hosts_ = false;
+  std::map<IpAddress, size_t> service_addresses_;
+  std::map<IpAddress, size_t> workload_addresses_;
   std::unordered_map<std::string, const Namespace*> namespace_index_;
-  // Policies by namespace, in istiod's order.
-  std::unordered_map<std::string, std::vector<const AuthorizationPolicy*>> authorization_;
-  std::unordered_map<std::string, std::vector<const RequestAuthentication*>> request_;
-  std::unordered_map<std::string, std::vector<const PeerAuthentication*>> peer_;
-  std::unordered_map<std::string, std::vector<const DestinationRule*>> rules_;
+  // By namespace, in istiod's order.
+  ByNamespace<AuthorizationPolicy> authorization_;
+  ByNamespace<RequestAuthentication> request_;
+  ByNamespace<PeerAuthentication> peer_;
+  ByNamespace<Sidecar> sidecars_;  // those with a workloadSelector first
+  ByNamespace<EnvoyFilter> envoy_filters_;
+  ByNamespace<OtherObject> others_;
+  std::vector<const Gateway*> gateways_;  // oldest first
+  std::unordered_map<std::string, std::vector<const VirtualService*>> virtual_services_;
+  std::vector<const VirtualService*> mesh_virtual_services_;
+  std::unordered_map<std::string, RuleIndex> local_rules_;     // for clients of the namespace
+  std::unordered_map<std::string, RuleIndex> exported_rules_;  // for clients of other namespaces
+  std::unordered_map<std::string, RuleIndex> private_root_rules_;
   std::unordered_map<std::string, std::string> istiod_env_;
 };
 

@@ -117,6 +117,14 @@ struct ServiceAccount {
   ObjectMeta meta;
 };
 
+// Of use only where a Gateway names it.
+struct Secret {
+  ObjectMeta meta;
+  std::string_view type;
+  std::vector<std::pair<std::string_view, std::string_view>> data;         // base64 as written
+  std::vector<std::pair<std::string_view, std::string_view>> string_data;  // plain
+};
+
 struct PeerAuthentication {
   ObjectMeta meta;
   Selector selector;
@@ -311,6 +319,7 @@ struct ClientTls {  // DestinationRule trafficPolicy.tls
   Text credential_name, client_certificate, ca_certificates;
   bool insecure_skip_verify = false;
   Span span;
+  Text private_key;
 };
 
 struct TrafficPolicy {
@@ -469,6 +478,7 @@ struct Model {
   std::vector<WorkloadGroup> workload_groups;
   std::vector<EnvoyFilter> envoy_filters;
   std::vector<OtherObject> others;
+  std::vector<Secret> secrets;
 
   struct Skipped {
     const SourceFile* file = nullptr;
@@ -479,18 +489,19 @@ struct Model {
       kUnsupportedVersion,
       kNotKubernetes,
       kTemplate,
-      kIgnored,
+      kIgnored,  // a known kind that says nothing here, such as a ConfigMap of somebody else's
       kRefused
     } reason = Reason::kUnknownKind;
   };
   std::vector<Skipped> skipped;
   std::vector<Diagnostic> diagnostics;  // sorted; of reading, decoding and admission
-  size_t objects = 0;
+  size_t objects = 0;                   // Kubernetes objects met, those of `skipped` included
 };
 
 struct ModelOptions {
   std::string default_namespace = "default";  // -n
-  // Glob of a path -> namespace for objects that name none (`.meshproof.yaml`, meshtests).
+  // Glob of a path -> namespace for objects that name none (`.meshproof.yaml`, meshtests); the
+  // first that matches the path or a folder above it counts. Globs are those of LoadOptions.
   std::vector<std::pair<std::string, std::string>> path_namespaces;
   std::optional<std::string> root_namespace,
       trust_domain;  // the command line beats the mesh config

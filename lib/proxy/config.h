@@ -151,6 +151,7 @@ struct JwtProvider {
   std::vector<std::string> audiences;
   std::optional<std::string> local_jwks;  // inline_string
   std::string remote_jwks_uri;            // known to exist, content unknown here: undetermined
+  std::string remote_jwks_cluster;        // where Envoy fetches it, if istiod told Envoy to
   // Where istiod has to fetch the key set itself and meshproof cannot: which URI or issuer.
   std::string unfetched_jwks;
   bool forward = false;
@@ -324,9 +325,16 @@ struct Listener {
   bool original_dst = false;
   bool tls_inspector = false, http_inspector = false;
   std::vector<uint32_t> tls_inspector_disabled, http_inspector_disabled;  // destination ports
+  // Not empty: the TLS inspector runs on these destination ports only, `tls_inspector_disabled` is
+  // empty then (istiod turns the list round where passthrough traffic is not inspected).
+  std::vector<uint32_t> tls_inspector_only;
   std::vector<FilterChain> filter_chains;
   std::optional<FilterChain> default_filter_chain;
   Origin origin;  // a gateway's: the Gateway server
+
+  // Whether the inspector looks at connections to this destination port.
+  bool InspectsTls(uint32_t destination_port) const;
+  bool InspectsHttp(uint32_t destination_port) const;
 };
 
 // Why Envoy would refuse a listener of this configuration.

@@ -60,6 +60,9 @@ struct ProxyRequest {
   std::optional<ExtAuthzAnswer> ext_authz;  // of every authorizer, or
   std::map<std::string, ExtAuthzAnswer> ext_authz_by_provider;
   int64_t now = 0;  // seconds since the epoch
+  // What the last entry of the x-forwarded-for header stands for, where a proxy before this one
+  // appended an address that is not known exactly.
+  std::optional<Address> forwarded_for;
 };
 
 }  // namespace meshproof

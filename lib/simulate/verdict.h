@@ -56,7 +56,8 @@ struct Verdict {
   std::string body;         // of a local reply
   int grpc_status = -1;     // where the answer is a gRPC one
   Stage stage = Stage::kNone;
-  Origin decided_by;  // object null: nothing (no ALLOW rule matched, nothing applies)
+  Origin decided_by;       // object null: nothing (no ALLOW rule matched, nothing applies)
+  size_t decided_hop = 0;  // index into `hops` of the proxy that decided
   std::vector<std::string> missing;  // kUndetermined: what would have to be known
   // Below only where asked for (Detail::kTrace).
   std::vector<Step> steps;
@@ -66,6 +67,9 @@ struct Verdict {
   std::string forwarded_path;
   std::string forwarded_authority;
   std::vector<std::pair<std::string, std::string>> forwarded_headers;
+  // Set where the last entry of x-forwarded-for among them is an address that is not known exactly;
+  // it belongs into the next hop's ProxyRequest::forwarded_for.
+  std::optional<Address> forwarded_for;
   std::vector<Hop> hops;
 };
 

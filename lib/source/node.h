@@ -27,9 +27,15 @@ struct Node {
   NodeKind kind = NodeKind::kScalar;
   ScalarType type = ScalarType::kNull;
   ScalarStyle style = ScalarStyle::kPlain;
-  uint32_t begin = 0;     // byte offsets into the file, end exclusive; a collection ends behind its
-  uint32_t end = 0;       // last child
-  std::string_view text;  // kScalar: the value, escapes resolved
+  // Byte offsets into the file, end exclusive. A block collection ends behind its last child, a
+  // flow one behind its bracket, a block scalar with its last line of content. A value that is left
+  // out is an empty range right behind its `:` or `-`; properties (`&anchor`, `!tag`) do not count.
+  // An alias has its own place while what it holds keeps the anchor's.
+  uint32_t begin = 0;
+  uint32_t end = 0;
+  // kScalar: the value, escapes resolved. Of a key Kubernetes' spelling: `yes:` is `true`, `0x10:`
+  // is `16`.
+  std::string_view text;
   std::span<const Node> items;     // kSequence
   std::span<const Entry> entries;  // kMapping: in order; of equal keys all are kept
 
@@ -57,7 +63,8 @@ struct Entry {
   Node value;
 };
 
-// Decides the type of a plain scalar as Kubernetes' YAML reader (go-yaml 2, YAML 1.1) does.
+// Decides the type of a plain scalar as Kubernetes' YAML reader (go-yaml 2, YAML 1.1) does. Single
+// letters `y` and `n` are booleans to it, dates are strings.
 ScalarType ResolvePlainScalar(std::string_view text);
 
 // A comment, for suppressions: the text behind `#` up to the end of the line.
@@ -77,7 +84,7 @@ class Document {
 
   const SourceFile& file() const { return *file_; }
   std::shared_ptr<const SourceFile> shared_file() const { return file_; }
-  // Null for an empty document.
+  // Null for an empty document; ParseText leaves those out.
   const Node* root() const { return root_; }
   Span SpanOf(const Node& node) const { return {file_.get(), node.begin, node.end}; }
 

@@ -32,7 +32,13 @@ case $(uname -m) in
   x86_64 | aarch64 | arm64) ;;
   *) skip "no Envoy is published for $(uname -m)" ;;
 esac
-rm -rf "$venv"
+if [ -e "$venv" ]; then
+  if [ ! -f "$venv/pyvenv.cfg" ]; then
+    echo "$0: $venv exists and is no virtual environment" >&2
+    exit 2
+  fi
+  rm -rf "$venv"
+fi
 python3 -m venv "$venv" || skip 'python3 cannot make a virtual environment (Debian: apt install python3-venv)'
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/requirements.txt" ||
   skip 'the packages of requirements.txt cannot be installed (no network?)'

@@ -160,14 +160,17 @@ def verdict(q, r):
         return {'verdict': 'reject', 'status': 0, 'details': d, 'flags': r.get('response_flags') or '-'}
     if r['connection'] in ('tls-failure', 'no-listener', 'reset', 'closed'):
         v = {'verdict': 'reject', 'status': 0}
-        if det and r['connection'] != 'tls-failure':        # the codec ended it
-            v['details'] = det
+        if det:                                             # a filter or the codec ended it, not the handshake
+            v.update(details=det, flags=r.get('response_flags') or '-')
         return v
     if r.get('tls_passthrough') and q['source']['tls'] == 'mtls':   # the application behind speaks no TLS
         return {'verdict': 'reject', 'status': 0}
     if r['upstream_reached']:
-        by_bytes = q['protocol'] == 'tcp' or str((r.get('upstream') or {}).get('via', '')).startswith('tcp')
-        return {'verdict': 'allow', 'status': 0 if by_bytes else 200}
+        if q['protocol'] == 'tcp':
+            return {'verdict': 'allow', 'status': 0}
+        if str((r.get('upstream') or {}).get('via', '')).startswith('tcp'):      # only the connection counts
+            return {'verdict': 'allow'}
+        return {'verdict': 'allow', 'status': 200}
     if q['protocol'] == 'tcp':
         return {'verdict': 'deny', 'status': r['status'], 'details': det}
     v = {'verdict': 'deny', 'status': r['status'], 'details': det, 'flags': r.get('response_flags') or '-'}
@@ -198,15 +201,12 @@ def differences(want, got):
     """Names of the keys in which meshproof's verdict object differs from what Envoy did."""
     out = []
     for k in ('verdict', 'status', 'details', 'flags', 'body', 'grpc_status'):
-        if k not in want or k == 'verdict' and want[k] == got.get(k):
+        if k not in want:
             continue
-        g = got.get(k)
+        g, w = got.get(k), want[k]
         if k in ('details', 'body', 'flags'):
-            g, w = g or '', want[k]
-            if k == 'flags':
-                g, w = g or '-', w or '-'
-        else:
-            w = want[k]
+            none = '-' if k == 'flags' else ''
+            g, w = g or none, w or none
         if g != w:
             out.append(k)
     return out

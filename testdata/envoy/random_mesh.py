@@ -144,11 +144,11 @@ class Mesh:
     def _app(self, a):
         r = self.r
         ports = [('http', HTTP), ('raw', RAW), ('grpc', GRPC), ('auto', AUTO), ('extra', FREE)]
-        http = {'name': r.choice(['http', 'http-web', 'http2', 'HTTP-x']), 'port': 80, 'targetPort': r.choice([HTTP, 'http'])}
+        http = {'name': r.choice(['http', 'http-web', 'http2', 'http-x']), 'port': 80, 'targetPort': r.choice([HTTP, 'http'])}
         if self.p(.15):
             http = {'name': 'web', 'port': 80, 'targetPort': HTTP, 'appProtocol': r.choice(['http', 'kubernetes.io/h2c', 'HTTP2'])}
-        auto = {'port': AUTO, 'targetPort': AUTO, 'name': r.choice(['auto', 'web', 'x-http'])}
-        ps = [http, {'name': r.choice(['tcp-raw', 'tcp', 'mongo', 'tls-x']), 'port': 9000, 'targetPort': RAW},
+        auto = {'port': AUTO, 'targetPort': AUTO, 'name': r.choice(['auto', 'plain', 'x-http'])}
+        ps = [http, {'name': r.choice(['tcp-raw', 'tcp', 'tls-x']), 'port': 9000, 'targetPort': RAW},
               {'name': r.choice(['grpc', 'grpc-web', 'grpc-x']), 'port': 7070, 'targetPort': GRPC}, auto]
         return workload(a, ports) + [service(a, ps)]
 
@@ -160,7 +160,7 @@ class Mesh:
         if self.p(.55):
             hosts, http = ['*'], [{'route': to()}]
         else:
-            hosts, http = r.choice([['*'], ['a.example.com', '*.example.com'], ['front.shop.svc.cluster.local', 'x']]), []
+            hosts, http = r.choice([['*'], ['a.example.com', '*.example.com'], ['front.shop.svc.cluster.local', 'example.com']]), []
             for u in self.some([{'exact': '/admin'}, {'prefix': '/api'}, {'prefix': '/api/'}, {'prefix': '/a'}, {'regex': '/(admin|api).*'}, {'exact': '/'}], 1, 2):
                 m = {'uri': u}
                 if self.p(.25):
@@ -260,7 +260,7 @@ class Mesh:
         custom = r.choice(['authz-http', 'authz-grpc', 'authz-grpc', 'authz', 'missing'])
         for i in range(r.choice([1, 2, 2, 3, 3, 4, 5])):
             ns, sel = self._where()
-            action = r.choice(['ALLOW'] * 9 + ['DENY'] * 7 + ['AUDIT'] * 2 + ['CUSTOM'] * 5)
+            action = r.choice(['ALLOW'] * 7 + ['DENY'] * 8 + ['AUDIT'] * 2 + ['CUSTOM'] * 5)
             spec, notes = {}, {}
             if sel is not None:
                 spec['selector'] = sel
@@ -397,7 +397,7 @@ class Mesh:
     def _plain(self):
         r = self.r
         w = self.pick(self.targets)
-        q = {'to': w, 'port': None, 'method': self.pick(METHODS) if self.p(.93) else self.pick(['FOO', 'get', 'TRACE']), 'path': self.pick(PATHS),
+        q = {'to': w, 'port': None, 'method': self.pick(METHODS) if self.p(.97) else self.pick(['FOO', 'get', 'TRACE']), 'path': self.pick(PATHS),
              'query': '', 'host': self.pick(HOSTS), 'headers': {}, 'jwts': [], 'ext_authz': self.pick(['allow', 'deny']), 'sni': None,
              'to_ip': '10.244.1.2' if self.p(.6) else None, 'ip': self.pick(IPS), 'workload': None, 'identity': None, 'proto': None}
         if self.p(.35):
@@ -425,7 +425,7 @@ class Mesh:
             q['sni'] = self.pick(SNIS)
         if self.ras and self.p(.45) or self.p(.05):
             for _ in range(r.choice([1, 1, 1, 2])):
-                self._add_token(q, self._some_token())
+                self._add_token(q, self._some_token(q['to']))
         if q['ext_authz'] and self.p(.1):
             q['ext_authz'] = {'authz-http': 'allow', 'authz-grpc': 'deny', 'authz': 'allow'} if self.p(.5) else {'authz-http': 'deny', 'authz-grpc': 'allow', 'authz': 'deny'}
         if self.p(.02):
@@ -466,6 +466,10 @@ class Mesh:
             return p
         return self._fill(p, PATHS)
 
+    def _fill_method(self, p):
+        known = [m for m in METHODS if p in (m, '*') or p.endswith('*') and m.startswith(p[:-1]) or p.startswith('*') and m.endswith(p[1:])]
+        return self.pick(known) if known else p
+
     def _fill_ip(self, block):
         a = block.split('/')[0]
         if ':' in block:
@@ -485,8 +489,7 @@ class Mesh:
             if op.get('paths'):
                 q['path'] = self._fill_path(self.pick(op['paths']))
             if op.get('methods'):
-                q['method'] = self._fill(self.pick(op['methods']), METHODS)
-                q['method'] = {'P': 'PUT', 'Px': 'POST', 'G': 'GET', 'T': 'POST', 'E': 'DELETE'}.get(q['method'], q['method'])
+                q['method'] = self._fill_method(self.pick(op['methods']))
             if op.get('hosts'):
                 h = self._fill(self.pick(op['hosts']), HOSTS)
                 q['host'] = h if re.fullmatch(r'[A-Za-z0-9.:\[\]-]+', h) else 'x'
@@ -499,7 +502,7 @@ class Mesh:
             if k.startswith('request.headers['):
                 h = k[16:-1]
                 if h == ':method':
-                    q['method'] = self._fill(x, METHODS)
+                    q['method'] = self._fill_method(x)
                 elif h == ':path':
                     q['path'] = self._fill(x, PATHS)
                 elif h in ('host', ':authority'):
@@ -624,12 +627,11 @@ class Mesh:
             self.files[self._by_text[text]] = text
         return self._by_text[text]
 
-    def _some_token(self):
-        if len(self.files) > 24 and self.p(.8):
+    def _some_token(self, w):
+        if len(self.files) > 40 and self.p(.8):
             return self.pick(list(self.files))
-        r = self.r
-        known = [x['issuer'] for d in self.ras for x in d['spec']['jwtRules']]
-        iss = self.pick(known) if known and self.p(.85) else self.pick(list(ISSUERS))
+        known = [x['issuer'] for x in self._jwt_rules(w)] or [x['issuer'] for d in self.ras for x in d['spec']['jwtRules']]
+        iss = self.pick(known) if known and self.p(.92) else self.pick(list(ISSUERS))
         c = {'iss': iss, 'sub': self.pick(SUBS[:4] if self.p(.8) else SUBS), 'exp': FAR}
         auds = [a for d in self.ras for x in d['spec']['jwtRules'] for a in x.get('audiences', [])]
         if self.p(.5):
@@ -641,7 +643,7 @@ class Mesh:
         if self.p(.6):
             return self._token(iss, c)
         kid, alg, name = self.pick(ISSUERS[iss])
-        bad = self.pick(['expired', 'future', 'both', 'kid', 'sig', 'alg', 'none', 'iss', 'aud', 'types', 'text', 'header', 'key', 'dup', 'swap', 'exp'])
+        bad = self.pick(['expired', 'future', 'both', 'kid', 'sig', 'sig', 'key', 'alg', 'none', 'iss', 'aud', 'types', 'text', 'header', 'key', 'dup', 'swap', 'exp'])
         if bad == 'expired':
             c['exp'] = LONG_AGO
         elif bad == 'future':
@@ -747,7 +749,7 @@ class Mesh:
         elif k == 'query':
             q['path'] += '?x=/admin'
         elif k == 'method':
-            q['method'] = self.pick(METHODS + ['FOO', 'get', q['method'].lower()])
+            q['method'] = self.pick(METHODS + [q['method'].lower()])
         elif k == 'host':
             h = q['host']
             q['host'] = self.pick([h.upper(), h.swapcase(), h + ':8080', h + '.', 'x' + h, h.split(':')[0], self.pick(HOSTS), h + ':80', 'a b', h + 'é', '', 'a/b'])
@@ -762,7 +764,7 @@ class Mesh:
             if q['jwts'] and self.p(.4):
                 q['jwts'].pop()
             else:
-                self._add_token(q, self._some_token())
+                self._add_token(q, self._some_token(q['to']))
         elif k == 'identity':
             if q['identity']:
                 td, rest = q['identity'][9:].split('/', 1)
@@ -882,7 +884,7 @@ def dump(docs):
 
 def dump_cases(cases):
     """Meshtest file, one case a line: JSON is YAML too, and this much of it is written often."""
-    return 'mesh: [mesh.yaml]\ntests:\n' + ''.join('- %s\n' % json.dumps(c, ensure_ascii=True) for c in cases)
+    return 'mesh: [mesh.yaml]\ntests:\n' + ''.join('- %s\n' % json.dumps(c, ensure_ascii=True).replace('\x7f', '\\u007f') for c in cases)
 
 
 def write(mesh, directory):

@@ -1,0 +1,156 @@
+// Runs the rules over one snapshot. Rules do not know of each other, of suppressions, of the
+// baseline or of formats: they report, and what happens to a finding is decided here, once.
+
+#include "analyze/driver.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "analyze/suppress.h"
+#include "base/parallel.h"
+#include "base/text.h"
+#include "crypto/sha256.h"
+
+namespace meshproof {
+namespace {
+
+constexpr std::string_view kSuppressionRule = "useless-suppression";
+
+bool NamesAny(const std::vector<std::string>& written, const Rule& rule) {
+  return std::any_of(written.begin(), written.end(),
+                     [&](const std::string& name) { return NamesRule(name, rule); });
+}
+
+// The severity that the settings give a rule; a code or name beats a group.
+std::optional<Severity> SeverityOf(const AnalyzeOptions& options, const Rule& rule) {
+  std::optional<Severity> severity = rule.severity;
+  size_t best = 0;
+  for (const auto& [name, value] : options.severities) {
+    if (!NamesRule(name, rule) || name.size() < best) continue;
+    severity = value;
+    best = name.size();
+  }
+  return severity;
+}
+
+bool IsOn(const AnalyzeOptions& options, const Rule& rule) {
+  if (!options.only.empty() && !NamesAny(options.only, rule)) return false;
+  return !NamesAny(options.skip, rule) && SeverityOf(options, rule).has_value();
+}
+
+auto SortKey(const Finding& finding) {
+  std::string_view file =
+      finding.span ? std::string_view(finding.span.file->name()) : std::string_view(finding.file);
+  return std::make_tuple(file, finding.span.begin, std::string_view(finding.rule->code),
+                         finding.span.end, std::string_view(finding.object.kind),
+                         std::string_view(finding.object.ns), std::string_view(finding.object.name),
+                         std::string_view(finding.message));
+}
+
+void SortFindings(std::vector<Finding>* findings) {
+  std::stable_sort(findings->begin(), findings->end(),
+                   [](const Finding& a, const Finding& b) { return SortKey(a) < SortKey(b); });
+  findings->erase(
+      std::unique(findings->begin(), findings->end(),
+                  [](const Finding& a, const Finding& b) { return SortKey(a) == SortKey(b); }),
+      findings->end());
+}
+
+void ReportSuppressions(const std::vector<SuppressionSite>& sites,
+                        const std::vector<MalformedSuppression>& malformed, std::string_view today,
+                        const AnalyzeOptions& options, std::vector<Finding>* findings) {
+  const Rule* rule = FindRule(kSuppressionRule);
+  if (rule == nullptr || !IsOn(options, *rule)) return;
+  Reporter reporter(*rule);
+  for (const auto& bad : malformed) {
+    reporter.Report(bad.object, bad.span, "this suppression is not used: " + bad.message);
+  }
+  bool all_rules = options.only.empty() && options.skip.empty();
+  for (const auto& site : sites) {
+    if (!site.until.empty() && site.until < today) {
+      reporter.Report(site.object, site.span,
+                      "this suppression expired on " + site.until +
+                          ", and its findings are reported again; remove it or renew it");
+    } else if (!site.used && !site.istioctl && all_rules) {
+      reporter.Report(site.object, site.span,
+                      "this suppression of " + Join(site.rules, ", ") +
+                          " hides nothing; remove it, or put it on the line of the finding or "
+                          "the one above");
+    }
+  }
+  for (Finding& finding : reporter.Take()) {
+    finding.severity = *SeverityOf(options, *rule);
+    findings->push_back(std::move(finding));
+  }
+}
+
+}  // namespace
+
+Result<bool> CheckRuleNames(const AnalyzeOptions& options) {
+  std::vector<std::string> known;
+  for (const Rule& rule : AllRules()) {
+    known.push_back(rule.code);
+    known.emplace_back(rule.slug);
+    known.push_back(rule.code.substr(0, 4));
+  }
+  std::vector<std::string> written = options.only;
+  written.insert(written.end(), options.skip.begin(), options.skip.end());
+  for (const auto& [name, severity] : options.severities) written.push_back(name);
+  for (const std::string& name : written) {
+    bool found = std::any_of(AllRules().begin(), AllRules().end(),
+                             [&](const Rule& rule) { return NamesRule(name, rule); });
+    if (found) continue;
+    std::string text = "no rule \"" + name + "\"";
+    if (auto near = Nearest(name, known)) text += "; did you mean \"" + *near + "\"?";
+    return Error{text + " (`meshproof rules` lists them)"};
+  }
+  return true;
+}
+
+AnalyzeResult Analyze(std::shared_ptr<const Mesh> mesh, const World& world,
+                      const AnalyzeOptions& options) {
+  Analysis analysis{mesh->model(), *mesh, world, options.now, options.istio_version};
+  std::vector<const Rule*> rules;
+  for (const Rule& rule : AllRules()) {
+    if (IsOn(options, rule)) rules.push_back(&rule);
+  }
+  std::vector<std::vector<Finding>> slots(rules.size());
+  ParallelFor(
+      rules.size(),
+      [&](size_t i) {
+        Reporter reporter(*rules[i]);
+        rules[i]->check(analysis, reporter);
+        slots[i] = reporter.Take();
+        // A rule that marks a finding down (or up) keeps its word unless the user decides.
+        std::optional<Severity> severity = SeverityOf(options, *rules[i]);
+        if (severity != rules[i]->severity) {
+          for (Finding& finding : slots[i]) finding.severity = *severity;
+        }
+      },
+      options.threads);
+  AnalyzeResult result;
+  for (auto& slot : slots) {
+    std::move(slot.begin(), slot.end(), std::back_inserter(result.findings));
+  }
+  std::string today = DateOf(options.now);
+  std::vector<MalformedSuppression> malformed;
+  std::vector<SuppressionSite> sites = FindSuppressions(mesh->model(), &malformed);
+  ApplySuppressions(today, &sites, &result.findings);
+  ReportSuppressions(sites, malformed, today, options, &result.findings);
+  auto shown = [](const Finding& finding) { return !finding.suppressed.has_value(); };
+  result.suppressed =
+      result.findings.size() -
+      static_cast<size_t>(std::count_if(result.findings.begin(), result.findings.end(), shown));
+  if (!options.show_suppressed) {
+    std::erase_if(result.findings, [&](const Finding& finding) { return !shown(finding); });
+  }
+  SortFindings(&result.findings);
+  return result;
+}
+
+std::string Fingerprint(const Finding& finding) {
+  return Sha256Hex(finding.rule->code + "\n" + finding.object.kind + "/" + finding.object.ns + "/" +
+                   finding.object.name + "\n" + finding.field_path + "\n" + finding.detail);
+}
+
+}  // namespace meshproof

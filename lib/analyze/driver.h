@@ -1,0 +1,42 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "analyze/finding.h"
+#include "analyze/rule.h"
+#include "base/result.h"
+
+namespace meshproof {
+
+struct AnalyzeOptions {
+  // By code, name or group ("MP03"); checked by ResolveRules.
+  std::vector<std::string> only, skip;
+  // Severity by code, name or group; nothing = off. More specific keys win.
+  std::map<std::string, std::optional<Severity>> severities;
+  int64_t now = 0;
+  std::string istio_version;
+  bool show_suppressed = false;
+  unsigned threads = 0;
+};
+
+struct AnalyzeResult {
+  std::vector<Finding> findings;  // sorted by file, place, code; suppressed ones only if asked for
+  size_t suppressed = 0;
+};
+
+// An error names the unknown rule and the nearest one.
+Result<bool> CheckRuleNames(const AnalyzeOptions& options);
+
+// Runs every rule that is on, in parallel; applies suppressions; sorts once. The order of the input
+// and the number of threads never change the result.
+AnalyzeResult Analyze(std::shared_ptr<const Mesh> mesh, const World& world,
+                      const AnalyzeOptions& options);
+
+// SHA-256 (hex) of code, object and field path: survives moved lines.
+std::string Fingerprint(const Finding& finding);
+
+}  // namespace meshproof

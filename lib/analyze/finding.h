@@ -1,0 +1,68 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/diagnostic.h"
+#include "base/span.h"
+#include "model/model.h"
+#include "simulate/case.h"
+#include "simulate/verdict.h"
+
+namespace meshproof {
+
+struct Rule;
+
+// How sure a finding is. kProven: its witness was replayed by the simulator. kLikely: it follows
+// from the input, or an input is missing that could change it. kCannotSee: what it speaks of may
+// exist outside the input (another cluster, a namespace that is not there).
+enum class Certainty { kProven, kLikely, kCannotSee };
+std::string_view ToString(Certainty certainty);
+
+ObjectName NameOf(const ObjectMeta& meta);
+
+struct Related {
+  Span span;
+  std::string message;
+};
+
+struct Edit {
+  Span span;  // an empty span inserts
+  std::string new_text;
+};
+
+// A concrete request and what the simulator says about it.
+struct Witness {
+  Case question;
+  Verdict verdict;
+};
+
+struct Finding {
+  const Rule* rule = nullptr;
+  Severity severity = Severity::kWarning;
+  Certainty certainty = Certainty::kLikely;
+  // What, why, what to do; starts in lower case, ends without a full stop.
+  std::string message;
+  ObjectName object;  // empty where the finding is about a file
+  Span span;          // where to point; may lack a file (a path that could not be read)
+  std::string file;   // only where `span` has none
+  std::vector<Related> related;
+  std::optional<Witness> witness;
+  std::string fix;  // one sentence; may be empty
+  std::vector<Edit> edits;
+  // Path of the field in the object ("spec.rules[0].to[0].operation.ports[1]"), for the
+  // fingerprint; "" = the whole object.
+  std::string field_path;
+  // Tells apart findings of one rule on one field (a port, a workload); part of the fingerprint.
+  std::string detail;
+  std::vector<std::string> istioctl_codes;  // where this finding is narrower than its rule's list
+  struct Suppression {
+    std::string reason;
+    std::string until;  // "YYYY-MM-DD" or ""
+  };
+  std::optional<Suppression> suppressed;
+};
+
+}  // namespace meshproof

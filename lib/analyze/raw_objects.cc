@@ -1,0 +1,140 @@
+#include "analyze/raw_objects.h"
+
+#include <algorithm>
+#include <functional>
+
+namespace meshproof {
+namespace {
+
+std::string_view TextOf(const Node* node) {
+  return node != nullptr && node->kind == NodeKind::kScalar ? node->text : std::string_view();
+}
+
+class Collector {
+ public:
+  Collector(std::initializer_list<std::string_view> kinds, std::vector<RawObject>* objects)
+      : kinds_(kinds), objects_(*objects) {}
+
+  void Visit(const Node& node, const SourceFile* file, int depth) {
+    constexpr int kDeepest = 8;
+    if (!node.IsMapping() || depth > kDeepest) return;
+    std::string_view kind = TextOf(node.Find("kind"));
+    if (kind.empty()) return;
+    const Node* items = node.Find("items");
+    if (kind.ends_with("List") && items != nullptr && items->IsSequence()) {
+      for (const Node& item : items->items) Visit(item, file, depth + 1);
+      return;
+    }
+    if (kinds_.size() != 0 && std::find(kinds_.begin(), kinds_.end(), kind) == kinds_.end()) return;
+    RawObject object;
+    object.kind = kind;
+    object.api_version = TextOf(node.Find("apiVersion"));
+    const Node* name = NodeAt(&node, {"metadata", "name"});
+    object.name = TextOf(name);
+    object.ns = TextOf(NodeAt(&node, {"metadata", "namespace"}));
+    object.node = &node;
+    object.file = file;
+    object.span = SpanOf(file, name != nullptr ? *name : node.entries.front().key);
+    objects_.push_back(object);
+  }
+
+ private:
+  std::initializer_list<std::string_view> kinds_;
+  std::vector<RawObject>& objects_;
+};
+
+// Whether the value or its key holds the offset; `end` counts, for values that are left out.
+bool Holds(const Entry& entry, uint32_t offset) {
+  return offset >= entry.key.begin && offset <= std::max(entry.value.end, entry.key.end);
+}
+
+void AppendPath(const Node& node, uint32_t offset, std::string* path) {
+  if (node.IsMapping()) {
+    for (const Entry& entry : node.entries) {
+      if (!Holds(entry, offset)) continue;
+      if (!path->empty()) *path += '.';
+      *path += entry.key.text;
+      if (offset >= entry.value.begin) AppendPath(entry.value, offset, path);
+      return;
+    }
+    return;
+  }
+  for (size_t i = 0; i < node.items.size(); ++i) {
+    if (offset < node.items[i].begin || offset > node.items[i].end) continue;
+    *path += "[" + std::to_string(i) + "]";
+    AppendPath(node.items[i], offset, path);
+    return;
+  }
+}
+
+}  // namespace
+
+const Node* NodeAt(const Node* node, std::initializer_list<std::string_view> path) {
+  for (std::string_view key : path) {
+    if (node == nullptr) return nullptr;
+    node = node->Find(key);
+  }
+  return node == nullptr || node->IsNull() ? nullptr : node;
+}
+
+Span SpanOf(const SourceFile* file, const Node& node) {
+  return {file, node.begin, node.end};
+}
+
+ObjectName NameOf(const RawObject& object) {
+  return {std::string(object.kind), std::string(object.ns), std::string(object.name)};
+}
+
+std::vector<RawObject> ReadRawObjects(const Model& model,
+                                      std::initializer_list<std::string_view> kinds) {
+  std::vector<RawObject> objects;
+  Collector collector(kinds, &objects);
+  for (const ParsedFile& file : model.files) {
+    for (const Document& document : file.documents) {
+      if (document.root() != nullptr) collector.Visit(*document.root(), &document.file(), 0);
+    }
+  }
+  return objects;
+}
+
+std::string FieldPathAt(const Node& root, uint32_t offset) {
+  std::string path;
+  AppendPath(root, offset, &path);
+  return path;
+}
+
+bool SameContent(const Node& a, const Node& b) {
+  if (a.kind != b.kind) return false;
+  if (a.kind == NodeKind::kScalar) return a.type == b.type && a.text == b.text;
+  if (a.IsSequence()) {
+    return a.items.size() == b.items.size() &&
+           std::equal(a.items.begin(), a.items.end(), b.items.begin(), SameContent);
+  }
+  if (a.entries.size() != b.entries.size()) return false;
+  return std::all_of(a.entries.begin(), a.entries.end(), [&](const Entry& entry) {
+    const Node* other = b.Find(entry.key.text);
+    return other != nullptr && SameContent(entry.value, *other);
+  });
+}
+
+RawObjectIndex::RawObjectIndex(const Model& model) : objects_(ReadRawObjects(model)) {
+  std::stable_sort(objects_.begin(), objects_.end(), [](const RawObject& a, const RawObject& b) {
+    if (a.file != b.file) return std::less<>()(a.file, b.file);
+    return a.node->begin < b.node->begin;
+  });
+}
+
+const RawObject* RawObjectIndex::At(const Span& span) const {
+  auto next = std::upper_bound(objects_.begin(), objects_.end(), span,
+                               [](const Span& place, const RawObject& object) {
+                                 if (place.file != object.file) {
+                                   return std::less<>()(place.file, object.file);
+                                 }
+                                 return place.begin < object.node->begin;
+                               });
+  if (next == objects_.begin()) return nullptr;
+  const RawObject& object = *std::prev(next);
+  return object.file == span.file && span.begin <= object.node->end ? &object : nullptr;
+}
+
+}  // namespace meshproof

@@ -1,0 +1,211 @@
+#include "analyze/suppress.h"
+
+#include <algorithm>
+#include <ctime>
+#include <unordered_map>
+
+#include "base/text.h"
+
+namespace meshproof {
+namespace {
+
+constexpr std::string_view kCommentMark = "meshproof:";
+constexpr std::string_view kAnnotation = "meshproof/ignore";
+constexpr std::string_view kIstioctlAnnotation = "galley.istio.io/analyze-suppress";
+
+bool IsDate(std::string_view text) {
+  if (text.size() != 10 || text[4] != '-' || text[7] != '-') return false;
+  auto year = ParseUnsigned(text.substr(0, 4));
+  auto month = ParseUnsigned(text.substr(5, 2));
+  auto day = ParseUnsigned(text.substr(8, 2));
+  return year && month && day && *month >= 1 && *month <= 12 && *day >= 1 && *day <= 31;
+}
+
+bool IsGroup(std::string_view written) {
+  return written.size() == 4 && StartsWithIgnoreCase(written, "MP") &&
+         ParseUnsigned(written.substr(2)).has_value();
+}
+
+// An unknown rule, with the nearest one; "" where it is known.
+std::string UnknownRule(std::string_view written) {
+  if (FindRule(written) != nullptr || IsGroup(written)) return "";
+  std::vector<std::string> names;
+  for (const Rule& rule : AllRules()) {
+    names.push_back(rule.code);
+    names.emplace_back(rule.slug);
+  }
+  std::string text = "no rule \"" + std::string(written) + "\"";
+  if (auto near = Nearest(written, names)) text += "; did you mean \"" + *near + "\"?";
+  return text;
+}
+
+void ReadComments(const Model& model, std::vector<SuppressionSite>* sites,
+                  std::vector<MalformedSuppression>* malformed) {
+  for (const ParsedFile& file : model.files) {
+    for (const Comment& comment : file.comments) {
+      std::string_view text = file.file->text().substr(comment.begin, comment.end - comment.begin);
+      text = TrimSpace(text.substr(std::min<size_t>(1, text.size())));
+      if (!text.starts_with(kCommentMark)) continue;
+      SuppressionSite site;
+      site.span = Span{file.file.get(), comment.begin, comment.end};
+      site.line = file.file->LineOf(comment.begin) + (comment.alone ? 1 : 0);
+      std::string problem;
+      if (ParseSuppression(text.substr(kCommentMark.size()), &site, &problem)) {
+        sites->push_back(std::move(site));
+      } else {
+        malformed->push_back({site.span, {}, problem});
+      }
+    }
+  }
+}
+
+// Every object with its metadata, whatever its kind.
+template <typename Visit>
+void ForEachMeta(const Model& model, Visit visit) {
+  auto all = [&](const auto& objects) {
+    for (const auto& object : objects) visit(object.meta);
+  };
+  all(model.namespaces);
+  all(model.pod_workloads);
+  all(model.services);
+  all(model.service_accounts);
+  all(model.peer_authentications);
+  all(model.request_authentications);
+  all(model.authorization_policies);
+  all(model.gateways);
+  all(model.virtual_services);
+  all(model.destination_rules);
+  all(model.service_entries);
+  all(model.sidecars);
+  all(model.workload_entries);
+  all(model.workload_groups);
+  all(model.envoy_filters);
+  all(model.others);
+  for (const auto& meta : model.extra_metas) visit(*meta);
+}
+
+void ReadAnnotations(const Model& model, std::vector<SuppressionSite>* sites,
+                     std::vector<MalformedSuppression>* malformed) {
+  ForEachMeta(model, [&](const ObjectMeta& meta) {
+    if (const std::string* own = FindLabel(meta.annotations, kAnnotation)) {
+      SuppressionSite site;
+      site.span = meta.span;
+      site.object = NameOf(meta);
+      std::string problem;
+      if (ParseSuppression("ignore" + *own, &site, &problem)) {
+        sites->push_back(std::move(site));
+      } else {
+        malformed->push_back({meta.span, NameOf(meta), problem});
+      }
+    }
+    if (const std::string* theirs = FindLabel(meta.annotations, kIstioctlAnnotation)) {
+      SuppressionSite site;
+      site.span = meta.span;
+      site.object = NameOf(meta);
+      site.istioctl = true;
+      site.reason = std::string(kIstioctlAnnotation);
+      for (std::string_view code : Split(*theirs, ',')) site.rules.emplace_back(TrimSpace(code));
+      sites->push_back(std::move(site));
+    }
+  });
+}
+
+bool Covers(const SuppressionSite& site, const Finding& finding) {
+  if (site.line != 0) {
+    if (finding.span.file != site.span.file || !finding.span) return false;
+    if (finding.span.file->LineOf(finding.span.begin) != site.line) return false;
+  } else if (!(finding.object == site.object)) {
+    return false;
+  }
+  if (!site.istioctl) {
+    return std::any_of(site.rules.begin(), site.rules.end(), [&](const std::string& written) {
+      return NamesRule(written, *finding.rule);
+    });
+  }
+  const auto& codes =
+      finding.istioctl_codes.empty() ? finding.rule->istioctl : finding.istioctl_codes;
+  return std::any_of(site.rules.begin(), site.rules.end(), [&](const std::string& written) {
+    return written == "*" || std::find(codes.begin(), codes.end(), written) != codes.end();
+  });
+}
+
+}  // namespace
+
+bool ParseSuppression(std::string_view text, SuppressionSite* site, std::string* problem) {
+  constexpr std::string_view kIgnore = "ignore";
+  text = TrimSpace(text);
+  if (!text.starts_with(kIgnore)) {
+    *problem = "a suppression reads `meshproof: ignore[rule] reason`";
+    return false;
+  }
+  text = TrimSpace(text.substr(kIgnore.size()));
+  size_t close = text.find(']');
+  if (!text.starts_with('[') || close == std::string_view::npos) {
+    *problem = "a suppression names its rules in brackets: `ignore[rule] reason`";
+    return false;
+  }
+  for (std::string_view rule : Split(text.substr(1, close - 1), ',')) {
+    rule = TrimSpace(rule);
+    if (std::string unknown = UnknownRule(rule); !unknown.empty()) {
+      *problem = unknown;
+      return false;
+    }
+    site->rules.emplace_back(rule);
+  }
+  std::string reason;
+  for (std::string_view word : Split(TrimSpace(text.substr(close + 1)), ' ')) {
+    if (word.starts_with("until=")) {
+      site->until = word.substr(6);
+      if (!IsDate(site->until)) {
+        *problem = "`" + std::string(word) + "` is no date; write until=YYYY-MM-DD";
+        return false;
+      }
+    } else if (!word.empty()) {
+      reason += (reason.empty() ? "" : " ") + std::string(word);
+    }
+  }
+  site->reason = reason;
+  if (reason.empty()) {
+    *problem = "a suppression needs a reason behind the bracket";
+    return false;
+  }
+  return true;
+}
+
+std::vector<SuppressionSite> FindSuppressions(const Model& model,
+                                              std::vector<MalformedSuppression>* malformed) {
+  std::vector<SuppressionSite> sites;
+  ReadComments(model, &sites, malformed);
+  ReadAnnotations(model, &sites, malformed);
+  return sites;
+}
+
+void ApplySuppressions(std::string_view today, std::vector<SuppressionSite>* sites,
+                       std::vector<Finding>* findings) {
+  for (Finding& finding : *findings) {
+    for (SuppressionSite& site : *sites) {
+      if (!site.until.empty() && site.until < today) continue;
+      if (!Covers(site, finding)) continue;
+      site.used = true;
+      if (!finding.suppressed) {
+        finding.suppressed = Finding::Suppression{site.reason, site.until};
+      }
+    }
+  }
+}
+
+bool NamesRule(std::string_view written, const Rule& rule) {
+  return EqualsIgnoreCase(written, rule.code) || EqualsIgnoreCase(written, rule.slug) ||
+         (IsGroup(written) && StartsWithIgnoreCase(rule.code, written));
+}
+
+std::string DateOf(int64_t seconds_since_epoch) {
+  std::time_t time = static_cast<std::time_t>(seconds_since_epoch);
+  std::tm parts{};
+  gmtime_r(&time, &parts);
+  char buffer[16];
+  std::strftime(buffer, sizeof buffer, "%Y-%m-%d", &parts);
+  return buffer;
+}
+
+}  // namespace meshproof

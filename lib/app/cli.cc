@@ -1,0 +1,404 @@
+// The command line. Which options a command has is said once, in its Declare function; parsing,
+// help and the nearest name for what is unknown follow from it.
+
+#include "app/cli.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <functional>
+#include <memory>
+
+#include "app/version.h"
+#include "base/text.h"
+
+namespace meshproof {
+namespace {
+
+constexpr size_t kWidth = 80;
+
+struct Command {
+  const char* name;
+  const char* summary;
+  const char* usage;  // a line each
+  const char* about;
+  const char* examples;
+  const char* statuses;
+  std::function<void(CLI::App*, CommandLine*)> declare;
+};
+
+CLI::Option* Hint(CLI::Option* option, const char* metavar) {
+  option->option_text(metavar);
+  return option;
+}
+
+void AddText(CLI::App* app, const char* names, std::optional<std::string>* value,
+             const char* metavar, const char* help) {
+  Hint(app->add_option(names, *value, help), metavar);
+}
+
+// An option that may stand several times, each with one value.
+void AddTexts(CLI::App* app, const char* names, std::vector<std::string>* values,
+              const char* metavar, const char* help) {
+  Hint(app->add_option(names, *values, help)->allow_extra_args(false), metavar);
+}
+
+void AddChoice(CLI::App* app, const char* names, std::string* value,
+               const std::vector<std::string>& choices, const char* help) {
+  std::string metavar = Join(choices, "|");
+  app->add_option(names, *value, help)->check(CLI::IsMember(choices))->option_text(metavar);
+}
+
+void AddChoice(CLI::App* app, const char* names, std::optional<std::string>* value,
+               const std::vector<std::string>& choices, const char* help) {
+  std::string metavar = Join(choices, "|");
+  app->add_option(names, *value, help)->check(CLI::IsMember(choices))->option_text(metavar);
+}
+
+void AddInput(CLI::App* app, InputOptions* input) {
+  Hint(app->add_option("PATH", input->paths,
+                       "files, directories (recursively .yaml, .yml, .json), or - for standard "
+                       "input; default: the current directory"),
+       "");
+  AddText(app, "-n,--namespace", &input->ns, "NAMESPACE",
+          "namespace of objects that name none (as kubectl -n); default: default");
+  AddText(app, "--mesh-config", &input->mesh_config, "FILE",
+          "a MeshConfig, in place of the ConfigMap istio");
+  AddText(app, "--root-namespace", &input->root_namespace, "NAMESPACE",
+          "Istio's root namespace, whatever the mesh config says");
+  AddText(app, "--trust-domain", &input->trust_domain, "DOMAIN",
+          "the trust domain, whatever the mesh config says");
+  AddText(app, "--istio-version", &input->istio_version, "VERSION",
+          "the release in use; noted, but only the current istiod is modelled");
+  AddText(app, "--config", &input->config, "FILE",
+          "settings, in place of the nearest .meshproof.yaml");
+  app->add_flag("--keep-invalid", input->keep_invalid,
+                "compile objects that the API server would refuse");
+}
+
+void DeclareCan(CLI::App* app, CommandLine* line) {
+  auto& options = line->command.emplace<CanOptions>();
+  AddInput(app, &options.input);
+  Hint(app->add_option("--from", options.from, "who calls: a workload, an address, or outside"),
+       "NS/WORKLOAD|IP|outside");
+  Hint(app->add_option("--to", options.to,
+                       "what is called: a Service or another host, a workload, or a URL"),
+       "HOST[:PORT]|NS/WORKLOAD[:PORT]|URL");
+  AddText(app, "-X,--method", &options.method, "METHOD", "default: GET; gRPC: POST");
+  AddText(app, "--path", &options.path, "PATH", "path and query, as sent; default: /");
+  AddText(app, "--host", &options.authority, "HOST", "the Host header; default: the target's");
+  AddTexts(app, "-H,--header", &options.headers, "'NAME: VALUE'", "a header; repeatable");
+  AddText(app, "--jwt", &options.jwt, "FILE|TOKEN", "a token, sent as Authorization: Bearer");
+  AddChoice(app, "--tls", &options.tls, {"auto", "mtls", "plaintext"},
+            "how the caller connects; auto: as its own proxy would");
+  AddText(app, "--principal", &options.principal, "SPIFFE",
+          "the identity that the caller presents, spiffe://...");
+  AddText(app, "--source-ip", &options.source_ip, "IP", "the caller's address");
+  AddTexts(app, "--ext-authz", &options.ext_authz, "PROVIDER=allow|deny",
+           "what an external authorizer answers; repeatable");
+  AddText(app, "--now", &options.now, "RFC3339", "the time that tokens are checked against");
+  AddChoice(app, "--protocol", &options.protocol, {"http", "grpc", "tcp"},
+            "HTTP/1.1, gRPC, or bytes; default: http");
+  AddText(app, "--sni", &options.sni, "NAME", "the server name of the TLS handshake");
+  AddChoice(app, "--format", &options.format, {"text", "json"}, "default: text");
+}
+
+void DeclareTest(CLI::App* app, CommandLine* line) {
+  auto& options = line->command.emplace<TestOptions>();
+  AddInput(app, &options.input);
+  AddChoice(app, "--format", &options.format, {"text", "json", "junit", "tap"}, "default: text");
+  app->add_flag("--coverage", options.coverage, "name the policy rules that no case exercised");
+}
+
+void DeclareCompile(CLI::App* app, CommandLine* line) {
+  auto& options = line->command.emplace<CompileOptions>();
+  Hint(app->add_option("WORKLOAD", options.workload, "NAMESPACE/NAME")->required(), "");
+  AddInput(app, &options.input);
+  AddChoice(app, "--format", &options.format, {"yaml", "json"}, "default: yaml");
+}
+
+void DeclareDescribe(CLI::App* app, CommandLine* line) {
+  auto& options = line->command.emplace<DescribeOptions>();
+  Hint(app->add_option("WORKLOAD", options.workload, "NAMESPACE/NAME or NAMESPACE/NAME:PORT")
+           ->required(),
+       "");
+  AddInput(app, &options.input);
+  AddChoice(app, "--format", &options.format, {"text", "json"}, "default: text");
+}
+
+void DeclareGraph(CLI::App* app, CommandLine* line) {
+  auto& options = line->command.emplace<GraphOptions>();
+  AddInput(app, &options.input);
+  AddChoice(app, "--format", &options.format, {"dot", "mermaid", "json"}, "default: dot");
+}
+
+constexpr char kVerdictStatuses[] =
+    "0 allowed, 1 refused, 2 the input or the command line could not be used (a document that\n"
+    "cannot be read counts, even where the rest gives an answer), 3 undetermined\n";
+constexpr char kTestStatuses[] =
+    "0 every case passed, 1 a case failed, 2 a case could not be run, or the input or the command\n"
+    "line could not be used\n";
+constexpr char kPrintStatuses[] =
+    "0 printed, 2 the input or the command line could not be used (a document that cannot be read\n"
+    "counts)\n";
+
+const std::vector<Command>& Commands() {
+  static const auto& commands = *new std::vector<Command>{
+      {"can", "would this request be allowed, and why",
+       "meshproof can [PATH...] --from WHO --to WHAT [OPTION...]\n"
+       "meshproof can [PATH...] --from WHO [--to WHAT] [OPTION...] -- curl ...\n",
+       "Walks one request through the proxies on its way and prints the verdict, the status that "
+       "a client would see, the rule that decided with its line, and the rules that came nearest. "
+       "A gateway's routes are followed to the workload behind. Addresses that nobody states are "
+       "unknown: a rule that needs one makes the answer undetermined.",
+       "meshproof can mesh/ --from shop/web --to orders.shop:80 -X POST --path /api/orders\n"
+       "meshproof can mesh/ --from outside --to istio-system/istio-ingressgateway:8080 \\\n"
+       "    --host shop.example.com --path /admin --jwt admin.jwt\n"
+       "meshproof can mesh/ --from default/sleep -- curl -H 'x-team: a' http://orders.shop/api\n"
+       "kubectl get -A -o yaml ns,svc,pod,authorizationpolicy | \\\n"
+       "    meshproof can - --from shop/web --to orders.shop:80 --format json\n",
+       kVerdictStatuses, DeclareCan},
+      {"test", "run policy unit tests", "meshproof test [PATH...] [OPTION...]\n",
+       "Runs the cases of the *.meshtest.yaml files among the PATHs. A file that names no `mesh` "
+       "is run against the other PATHs. What nobody states of addresses is taken from the mesh's "
+       "ranges (pod_cidrs, service_cidrs).",
+       "meshproof test mesh/\n"
+       "meshproof test mesh/ tests/orders.meshtest.yaml --coverage\n"
+       "meshproof test --format junit > results.xml\n",
+       kTestStatuses, DeclareTest},
+      {"compile", "print the configuration that istiod would push",
+       "meshproof compile WORKLOAD [PATH...] [OPTION...]\n",
+       "Prints the security part of one proxy's configuration as istiod would push it: listeners, "
+       "filter chains, jwt_authn, RBAC, ext_authz, routes, in Envoy's own form.",
+       "meshproof compile shop/orders mesh/\n"
+       "meshproof compile istio-system/istio-ingressgateway mesh/ --format json | jq .routes\n",
+       kPrintStatuses, DeclareCompile},
+      {"describe", "one workload's security on one screen",
+       "meshproof describe WORKLOAD [PATH...] [OPTION...]\n",
+       "Prints identity, sidecar or not, the effective mTLS of each port with the object that set "
+       "it, JWT issuers, policies in evaluation order, the routes that lead there, and what stands "
+       "open.",
+       "meshproof describe shop/orders mesh/\n"
+       "meshproof describe shop/orders:8080 mesh/ --format json\n",
+       kPrintStatuses, DeclareDescribe},
+      {"graph", "the effective-policy graph", "meshproof graph [WORKLOAD] [PATH...] [OPTION...]\n",
+       "Draws which policy reaches which workload, whom its rules name, and what leads there: of "
+       "the whole mesh, or around one workload (NAMESPACE/NAME; an existing path of that name is a "
+       "path).",
+       "meshproof graph mesh/ | dot -Tsvg > mesh.svg\n"
+       "meshproof graph shop/orders mesh/ --format mermaid\n",
+       kPrintStatuses, DeclareGraph},
+  };
+  return commands;
+}
+
+const Command* FindCommand(const std::string& name) {
+  for (const auto& command : Commands()) {
+    if (name == command.name) return &command;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> Spellings(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const auto& name : option->get_snames()) names.push_back("-" + name);
+    for (const auto& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  return names;
+}
+
+// `text` in lines of `width`, all but the first with `indent` blanks in front.
+std::string Wrap(std::string_view text, size_t indent, size_t width) {
+  std::string out;
+  size_t column = indent;
+  for (std::string_view word : Split(text, ' ')) {
+    if (!out.empty()) {
+      if (column + 1 + word.size() > width) {
+        out += "\n" + std::string(indent, ' ');
+        column = indent;
+      } else {
+        out += " ";
+        ++column;
+      }
+    }
+    out += word;
+    column += word.size();
+  }
+  return out;
+}
+
+std::string Indented(std::string_view lines, size_t indent) {
+  std::string out;
+  for (std::string_view line : Split(lines, '\n')) {
+    if (!line.empty()) out += std::string(indent, ' ') + std::string(line) + "\n";
+  }
+  return out;
+}
+
+std::string OptionLine(const CLI::Option& option) {
+  constexpr size_t kColumn = 26;
+  std::vector<std::string> names;
+  for (const auto& name : option.get_snames()) names.push_back("-" + name);
+  for (const auto& name : option.get_lnames()) names.push_back("--" + name);
+  std::string left = "  " + (option.get_positional() ? option.get_name(true) : Join(names, ", "));
+  if (!option.get_option_text().empty()) left += " " + option.get_option_text();
+  if (left.size() + 2 > kColumn) {
+    left += "\n" + std::string(kColumn, ' ');
+  } else {
+    left.resize(kColumn, ' ');
+  }
+  return left + Wrap(option.get_description(), kColumn, kWidth) + "\n";
+}
+
+std::string Help(const Command& command, const CLI::App& app) {
+  std::string out = "Usage:\n" + Indented(command.usage, 2) + "\n";
+  out += Wrap(command.about, 0, kWidth) + "\n\nOptions:\n";
+  for (const CLI::Option* option : app.get_options()) out += OptionLine(*option);
+  out += "\nExamples:\n" + Indented(command.examples, 2);
+  out += "\nExit status:\n" + Indented(command.statuses, 2);
+  return out;
+}
+
+std::string GeneralHelp() {
+  std::string out =
+      "meshproof answers, offline, what an Istio mesh's security lets through, and why.\n\n"
+      "Usage:\n  meshproof COMMAND [PATH...] [OPTION...]\n\nCommands:\n";
+  for (const auto& command : Commands()) {
+    std::string name = command.name;
+    name.resize(10, ' ');
+    out += "  " + name + command.summary + "\n";
+  }
+  return out +
+         "\nOptions:\n"
+         "  -h, --help    this text; behind a command, that command's\n"
+         "  --version     the version\n\n"
+         "Exit status:\n"
+         "  0 nothing to report or allowed, 1 refused or failed, 2 the input or the command line\n"
+         "  could not be used, 3 undetermined\n";
+}
+
+CommandLine Wrong(std::string message) {
+  CommandLine line;
+  line.error = std::move(message);
+  return line;
+}
+
+std::unique_ptr<CLI::App> MakeApp(const Command& command, CommandLine* line) {
+  auto app = std::make_unique<CLI::App>(command.about, std::string("meshproof ") + command.name);
+  app->set_help_flag("-h,--help", "this text");
+  app->allow_extras();
+  command.declare(app.get(), line);
+  return app;
+}
+
+// CLI11's messages begin with capitals and name its own terms; the ones that people meet are said
+// in meshproof's.
+std::string Message(const CLI::ParseError& error) {
+  std::string text = error.what();
+  for (char& c : text) {
+    if (c == '\n') c = ' ';
+  }
+  return text;
+}
+
+std::string UnknownOption(const std::string& argument, const CLI::App& app) {
+  std::string name = argument.substr(0, argument.find('='));
+  std::string message = "unknown option `" + name + "`";
+  if (auto near = Nearest(name, Spellings(app))) message += "; did you mean `" + *near + "`?";
+  return message;
+}
+
+CommandLine ParseCommand(const Command& command, std::vector<std::string> arguments) {
+  CommandLine line;
+  auto app = MakeApp(command, &line);
+  auto* can = std::get_if<CanOptions>(&line.command);
+  if (can != nullptr) {
+    auto separator = std::find(arguments.begin(), arguments.end(), "--");
+    if (separator != arguments.end()) {
+      can->curl.assign(separator + 1, arguments.end());
+      arguments.erase(separator, arguments.end());
+      if (can->curl.empty()) return Wrong("behind `--` stands a curl command line");
+    }
+  }
+  std::string in = std::string(command.name) + ": ";
+  std::string see = "; see meshproof " + std::string(command.name) + " --help";
+  std::reverse(arguments.begin(), arguments.end());
+  try {
+    app->parse(arguments);
+  } catch (const CLI::CallForHelp&) {
+    line.command.emplace<std::monostate>();
+    CommandLine fresh;
+    line.text = Help(command, *MakeApp(command, &fresh));
+    return line;
+  } catch (const CLI::ParseError& error) {
+    return Wrong(in + Message(error) + see);
+  }
+  for (const auto& extra : app->remaining()) {
+    if (extra.starts_with('-')) return Wrong(in + UnknownOption(extra, *app) + see);
+  }
+  if (!app->remaining().empty()) {
+    return Wrong(in + "unexpected argument `" + app->remaining().front() + "`" + see);
+  }
+  return line;
+}
+
+}  // namespace
+
+CommandLine ParseCommandLine(const std::vector<std::string>& arguments) {
+  CommandLine line;
+  if (arguments.empty()) return Wrong("no command; see meshproof --help");
+  const std::string& first = arguments[0];
+  if (first == "-h" || first == "--help" || first == "help") {
+    const Command* command = arguments.size() > 1 ? FindCommand(arguments[1]) : nullptr;
+    if (command != nullptr) return ParseCommand(*command, {"--help"});
+    line.text = GeneralHelp();
+    return line;
+  }
+  if (first == "--version") {
+    line.text = std::string("meshproof ") + kVersion + "\n";
+    return line;
+  }
+  if (const Command* command = FindCommand(first)) {
+    return ParseCommand(*command, {arguments.begin() + 1, arguments.end()});
+  }
+  bool option = first.starts_with('-');
+  std::string message = (option ? "unknown option `" : "unknown command `") + first + "`";
+  std::vector<std::string> names = CommandNames();
+  names.insert(names.end(), {"--help", "--version"});
+  if (auto near = Nearest(first, names)) message += "; did you mean `" + *near + "`?";
+  return Wrong(message + "; see meshproof --help");
+}
+
+std::vector<std::string> CommandNames() {
+  std::vector<std::string> names;
+  for (const auto& command : Commands()) names.emplace_back(command.name);
+  return names;
+}
+
+std::vector<std::string> OptionNames(const std::string& name) {
+  const Command* command = FindCommand(name);
+  MESHPROOF_CHECK(command != nullptr);
+  CommandLine line;
+  return Spellings(*MakeApp(*command, &line));
+}
+
+Exit RunMeshproof(const std::vector<std::string>& arguments, const Host& host) {
+  CommandLine line = ParseCommandLine(arguments);
+  if (!line.error.empty()) return Fail(host, Error{line.error});
+  struct Runner {
+    const Host& host;
+    const std::string& text;
+    Exit operator()(std::monostate) const {
+      host.out << text;
+      return Exit::kOk;
+    }
+    Exit operator()(const CanOptions& options) const { return RunCan(options, host); }
+    Exit operator()(const TestOptions& options) const { return RunTest(options, host); }
+    Exit operator()(const CompileOptions& options) const { return RunCompile(options, host); }
+    Exit operator()(const DescribeOptions& options) const { return RunDescribe(options, host); }
+    Exit operator()(const GraphOptions& options) const { return RunGraph(options, host); }
+  };
+  return std::visit(Runner{host, line.text}, line.command);
+}
+
+}  // namespace meshproof

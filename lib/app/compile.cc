@@ -1,0 +1,62 @@
+#include "app/compile.h"
+
+#include "proxy/compile.h"
+#include "proxy/emit.h"
+#include "report/parts.h"
+
+namespace meshproof {
+namespace {
+
+Result<const Workload*> ProxyOf(const Mesh& mesh, const std::string& text) {
+  if (text == "ztunnel")
+    return Error{"`compile ztunnel` needs ambient mode, which is not supported yet"};
+  auto name = ParseWorkloadName(text);
+  if (!name.ok()) return name.error();
+  if (name.value().port != 0) {
+    return Error{"`compile` prints a whole proxy: name it without a port"};
+  }
+  auto workload = FindWorkload(mesh, name.value().name);
+  if (!workload.ok()) return workload;
+  std::string who = name.value().name + " (" + workload.value()->mode_reason + ")";
+  switch (workload.value()->mode) {
+    case ProxyMode::kSidecar:
+    case ProxyMode::kGateway:
+      return workload;
+    case ProxyMode::kNone:
+      return Error{who + " has no proxy: istiod pushes it nothing"};
+    case ProxyMode::kAmbient:
+    case ProxyMode::kWaypoint:
+      return Error{who + " is in an ambient mesh, which is not supported yet"};
+  }
+  return workload;
+}
+
+}  // namespace
+
+Exit RunCompile(const CompileOptions& options, const Host& host) {
+  auto settings = LoadSettings(host, options.input.config);
+  if (!settings.ok()) return Fail(host, settings.error());
+  auto input = LoadInput(options.input, settings.value(), host);
+  if (!input.ok()) return Fail(host, input.error());
+  auto workload = ProxyOf(*input.value().mesh, options.workload);
+  if (!workload.ok()) return Fail(host, workload.error());
+
+  Compiler compiler(input.value().mesh);
+  auto proxy = compiler.Compile(*workload.value());
+  for (const auto& failure : proxy->load_failures) {
+    std::string by = OriginText(failure.origin);
+    host.err << "warning: Envoy refuses listener " << failure.listener << ": " << failure.reason
+             << (by.empty() ? "" : "; " + by) << "\n";
+  }
+  for (const auto* object : proxy->unmodelled) {
+    host.err << "warning: " << ObjectText(*object)
+             << " changes this proxy in ways that are not computed\n";
+  }
+  Json out = Json::MakeObject({{"version", 1}});
+  Json emitted = EmitProxy(*proxy);
+  for (auto& [key, value] : emitted.as_object()) out.Set(key, std::move(value));
+  host.out << (options.format == "json" ? WriteJson(out, 2) + "\n" : WriteYaml(out));
+  return input.value().broken ? Exit::kUnusable : Exit::kOk;
+}
+
+}  // namespace meshproof

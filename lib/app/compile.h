@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+
+#include "app/host.h"
+#include "app/input.h"
+
+namespace meshproof {
+
+// `meshproof compile`: the security configuration that istiod would push to one proxy.
+struct CompileOptions {
+  InputOptions input;
+  std::string workload;
+  std::string format = "yaml";
+};
+
+Exit RunCompile(const CompileOptions& options, const Host& host);
+
+}  // namespace meshproof

@@ -1,0 +1,43 @@
+#include "app/graph.h"
+
+#include "report/graph.h"
+
+namespace meshproof {
+namespace {
+
+// Takes the WORKLOAD off the paths; an existing path of that name is a path.
+std::string TakeWorkload(std::vector<std::string>* paths, const FileSystem& files) {
+  if (paths->empty()) return "";
+  const std::string& first = paths->front();
+  if (first == "-" || files.Stat(first) != FileSystem::Kind::kMissing) return "";
+  if (!ParseWorkloadName(first).ok()) return "";
+  std::string name = first;
+  paths->erase(paths->begin());
+  return name;
+}
+
+}  // namespace
+
+Exit RunGraph(const GraphOptions& options, const Host& host) {
+  auto settings = LoadSettings(host, options.input.config);
+  if (!settings.ok()) return Fail(host, settings.error());
+  InputOptions input_options = options.input;
+  std::string name = TakeWorkload(&input_options.paths, host.files);
+  auto input = LoadInput(input_options, settings.value(), host);
+  if (!input.ok()) return Fail(host, input.error());
+  const Workload* only = nullptr;
+  if (!name.empty()) {
+    auto workload = FindWorkload(*input.value().mesh, ParseWorkloadName(name).value().name);
+    if (!workload.ok()) return Fail(host, workload.error());
+    only = workload.value();
+  }
+  Graph graph = BuildGraph(*input.value().mesh, only);
+  if (options.format == "json") {
+    host.out << WriteJson(GraphJson(graph), 2) << "\n";
+  } else {
+    host.out << (options.format == "mermaid" ? GraphMermaid(graph) : GraphDot(graph));
+  }
+  return input.value().broken ? Exit::kUnusable : Exit::kOk;
+}
+
+}  // namespace meshproof

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <ostream>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "source/source.h"
+
+namespace meshproof {
+
+// What the process lives in; tests bring their own.
+struct Host {
+  const FileSystem& files;
+  std::ostream& out;      // results
+  std::ostream& err;      // everything else
+  std::string directory;  // the working directory, absolute
+  bool colour = false;    // `out` is a terminal and NO_COLOR is not set
+};
+
+// The machine's own.
+Host RealHost();
+
+// Exit statuses (PRODUCT.md, *Commands and their contracts*).
+enum class Exit { kOk = 0, kRefused = 1, kUnusable = 2, kUndetermined = 3 };
+
+// Of several the order is 2, 3, 1, 0.
+Exit Worse(Exit a, Exit b);
+
+// "meshproof: MESSAGE" on `err`; the status of a run that cannot be done.
+Exit Fail(const Host& host, const Error& error);
+
+}  // namespace meshproof

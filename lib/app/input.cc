@@ -1,0 +1,289 @@
+#include "app/input.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "base/text.h"
+#include "report/parts.h"
+#include "simulate/meshtest.h"
+
+namespace meshproof {
+namespace {
+
+std::string_view ReasonName(Model::Skipped::Reason reason) {
+  switch (reason) {
+    case Model::Skipped::Reason::kUnknownKind:
+      return "unknown_kind";
+    case Model::Skipped::Reason::kUnsupportedVersion:
+      return "unsupported_version";
+    case Model::Skipped::Reason::kNotKubernetes:
+      return "not_kubernetes";
+    case Model::Skipped::Reason::kTemplate:
+      return "template";
+    case Model::Skipped::Reason::kIgnored:
+      return "ignored";
+    case Model::Skipped::Reason::kRefused:
+      return "refused";
+  }
+  return "unknown_kind";
+}
+
+bool IsBroken(const Diagnostic& diagnostic) {
+  return diagnostic.severity == Severity::kError &&
+         (diagnostic.trouble == Trouble::kUnreadable || diagnostic.trouble == Trouble::kSyntax);
+}
+
+bool IsMappingWith(const Node& node, std::string_view key) {
+  return node.IsMapping() && node.Find(key) != nullptr;
+}
+
+// Envoy's admin dump (`configs`), istioctl's (lists of listeners, clusters, routes; `dynamic*`),
+// ztunnel's (`workloads` and `services` beside each other).
+bool LooksLikeDump(const Node& root) {
+  if (const Node* configs = root.Find("configs"); configs != nullptr && configs->IsSequence()) {
+    return std::any_of(configs->items.begin(), configs->items.end(),
+                       [](const Node& item) { return IsMappingWith(item, "@type"); });
+  }
+  if (IsMappingWith(root, "kind") || IsMappingWith(root, "apiVersion")) return false;
+  if (IsMappingWith(root, "workloads") && IsMappingWith(root, "services")) return true;
+  if (!root.IsSequence() || root.items.empty()) return false;
+  const Node& first = root.items.front();
+  for (std::string_view key :
+       {"filterChains", "filter_chains", "virtualHosts", "virtual_hosts", "edsClusterConfig",
+        "eds_cluster_config", "hostStatuses", "endpoints", "tlsCertificate", "secret"}) {
+    if (IsMappingWith(first, key)) return true;
+  }
+  return false;
+}
+
+// Kinds in the order of their names, each with its count: "CronTab (2), Widget".
+std::string KindList(const std::map<std::string, size_t>& kinds) {
+  std::vector<std::string> texts;
+  for (const auto& [kind, count] : kinds) {
+    texts.push_back(count > 1 ? kind + " (" + std::to_string(count) + ")" : kind);
+  }
+  return Join(texts, ", ");
+}
+
+void ReportSkipped(const Model& model, std::vector<std::string>* notes) {
+  std::map<std::string, size_t> unknown, unsupported;
+  size_t others = 0;
+  for (const auto& skipped : model.skipped) {
+    switch (skipped.reason) {
+      case Model::Skipped::Reason::kUnknownKind:
+        ++unknown[skipped.kind.empty() ? "?" : skipped.kind];
+        break;
+      case Model::Skipped::Reason::kUnsupportedVersion:
+        ++unsupported[skipped.kind.empty() ? "?" : skipped.kind];
+        break;
+      case Model::Skipped::Reason::kNotKubernetes:
+        ++others;
+        break;
+      case Model::Skipped::Reason::kTemplate:
+      case Model::Skipped::Reason::kIgnored:
+      case Model::Skipped::Reason::kRefused:
+        break;  // a diagnostic names each, or the user asked for it
+    }
+  }
+  if (!unknown.empty()) notes->push_back("note: skipped kinds: " + KindList(unknown) + "\n");
+  if (!unsupported.empty()) {
+    notes->push_back("note: skipped versions that are not supported: " + KindList(unsupported) +
+                     "\n");
+  }
+  if (others > 0) {
+    notes->push_back("note: skipped " + Counted(others, "document") + " that " +
+                     (others == 1 ? "is" : "are") + " no Kubernetes object\n");
+  }
+}
+
+// Dumps among the files; each is named.
+size_t ReportDumps(const Load& load, std::vector<std::string>* notes) {
+  size_t dumps = 0;
+  for (const auto& file : load.files) {
+    for (const auto& document : file.documents) {
+      if (document.root() == nullptr || !LooksLikeDump(*document.root())) continue;
+      ++dumps;
+      notes->push_back(
+          file.file->name() +
+          ": warning: this is a proxy's config dump, which is not supported yet: it is "
+          "not read\n");
+    }
+  }
+  return dumps;
+}
+
+Result<std::shared_ptr<const SourceFile>> ReadMeshConfig(const FileSystem& files,
+                                                         const std::string& path) {
+  auto text = files.Read(path);
+  if (!text.ok()) return Error{"the mesh config cannot be read: " + text.error().message};
+  return std::shared_ptr<const SourceFile>(std::make_shared<SourceFile>(path, text.Take()));
+}
+
+// The glob that names a path and everything in it.
+std::vector<std::string> GlobsOf(const FileSystem& files, const std::string& path) {
+  if (files.Stat(path) != FileSystem::Kind::kDirectory) return {path};
+  if (path == ".") return {"**"};
+  return {path + "/**"};
+}
+
+Result<ModelOptions> MakeModelOptions(const std::vector<InputPath>& paths,
+                                      const InputOptions& options, const Settings& settings,
+                                      const FileSystem& files, unsigned threads) {
+  ModelOptions out;
+  out.threads = threads;
+  out.keep_invalid = options.keep_invalid;
+  if (options.ns) out.default_namespace = *options.ns;
+  for (const auto& input : paths) {
+    if (input.ns.empty()) continue;
+    for (auto& glob : GlobsOf(files, input.path)) {
+      out.path_namespaces.emplace_back(std::move(glob), input.ns);
+    }
+  }
+  out.path_namespaces.insert(out.path_namespaces.end(), settings.namespaces.begin(),
+                             settings.namespaces.end());
+  out.root_namespace =
+      options.root_namespace ? options.root_namespace : settings.mesh.root_namespace;
+  out.trust_domain = options.trust_domain ? options.trust_domain : settings.mesh.trust_domain;
+  const auto& mesh_config = options.mesh_config ? options.mesh_config : settings.mesh.mesh_config;
+  if (mesh_config) {
+    auto file = ReadMeshConfig(files, *mesh_config);
+    if (!file.ok()) return file.error();
+    out.mesh_config = file.Take();
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::string> EffectivePaths(const InputOptions& options, const Settings& settings) {
+  if (!options.paths.empty()) return options.paths;
+  if (!settings.paths.empty()) return settings.paths;
+  return {"."};
+}
+
+Result<Input> LoadMesh(const std::vector<InputPath>& paths, const InputOptions& options,
+                       const Settings& settings, const FileSystem& files, unsigned threads,
+                       std::vector<std::string>* notes) {
+  auto model_options = MakeModelOptions(paths, options, settings, files, threads);
+  if (!model_options.ok()) return model_options.error();
+  LoadOptions load_options;
+  load_options.ignore = settings.ignore;
+  load_options.threads = threads;
+  std::vector<std::string> names;
+  for (const auto& input : paths) names.push_back(input.path);
+  auto load = LoadPaths(names, files, load_options);
+  if (!load.ok()) return load.error();
+
+  Input input;
+  size_t dumps = ReportDumps(load.value(), notes);
+  input.model = DecodeModel(load.Take(), model_options.value());
+  for (const auto& diagnostic : input.model->diagnostics) {
+    input.broken |= IsBroken(diagnostic);
+    notes->push_back(ToString(diagnostic) + "\n");
+  }
+  ReportSkipped(*input.model, notes);
+  if (input.model->objects == 0) {
+    return Error{dumps > 0 ? "nothing but config dumps in " + Join(names, ", ") +
+                                 ", and they are not supported yet"
+                           : "no Kubernetes object in " + Join(names, ", ")};
+  }
+  MeshOptions mesh_options;
+  mesh_options.istiod_env = settings.istiod_env;
+  mesh_options.pod_cidrs = settings.mesh.pod_cidrs;
+  mesh_options.service_cidrs = settings.mesh.service_cidrs;
+  input.mesh = Mesh::Build(input.model, mesh_options);
+  return input;
+}
+
+Result<Input> LoadInput(const InputOptions& options, const Settings& settings, const Host& host) {
+  const auto& version = options.istio_version ? options.istio_version : settings.mesh.istio_version;
+  if (version && !IsIstioVersion(*version)) {
+    return Error{"`--istio-version` must be a release such as 1.27, not `" + *version + "`"};
+  }
+  if (version) {
+    host.err << "note: answers are those of the current istiod; the differences of Istio "
+             << *version << " are not modelled yet\n";
+  }
+  std::vector<InputPath> paths;
+  for (auto& path : EffectivePaths(options, settings)) paths.push_back({path, ""});
+  std::vector<std::string> notes;
+  auto input = LoadMesh(paths, options, settings, host.files, 0, &notes);
+  for (const auto& note : notes) host.err << note;
+  return input;
+}
+
+Result<WorkloadName> ParseWorkloadName(std::string_view text) {
+  WorkloadName out;
+  size_t slash = text.find('/');
+  size_t colon = text.rfind(':');
+  std::string_view name = text.substr(0, colon);
+  if (slash == std::string_view::npos || slash == 0 || slash + 1 >= name.size() ||
+      name.find('/', slash + 1) != std::string_view::npos) {
+    return Error{"a workload is named as NAMESPACE/NAME or NAMESPACE/NAME:PORT, not `" +
+                 std::string(text) + "`"};
+  }
+  out.name = std::string(name);
+  if (colon != std::string_view::npos) {
+    auto port = ParsePort(text.substr(colon + 1));
+    if (!port.ok()) return port.error();
+    out.port = port.value();
+  }
+  return out;
+}
+
+Result<int> ParsePort(std::string_view text) {
+  auto port = ParseUnsigned(text);
+  if (!port || *port < 1 || *port > 65535) {
+    return Error{"a port is a number from 1 to 65535, not `" + std::string(text) + "`"};
+  }
+  return static_cast<int>(*port);
+}
+
+Result<const Workload*> FindWorkload(const Mesh& mesh, std::string_view name) {
+  size_t slash = name.find('/');
+  const Workload* found = slash == std::string_view::npos
+                              ? nullptr
+                              : mesh.FindWorkload(name.substr(0, slash), name.substr(slash + 1));
+  if (found != nullptr) return found;
+  std::vector<std::string> names, namesakes;
+  std::string_view base = slash == std::string_view::npos ? name : name.substr(slash + 1);
+  for (const auto& workload : mesh.workloads()) {
+    names.push_back(workload.ns + "/" + workload.name);
+    if (workload.name == base) namesakes.push_back(names.back());
+  }
+  std::string message = "no workload `" + std::string(name) + "` in the input";
+  if (!namesakes.empty()) {
+    message += "; did you mean `" + Join(namesakes, "` or `") + "`?";
+  } else if (auto near = Nearest(name, names)) {
+    message += "; did you mean `" + *near + "`?";
+  }
+  return Error{message};
+}
+
+Json SkippedJson(const Model& model) {
+  using Key = std::tuple<std::string, std::string, std::string_view>;
+  std::map<Key, std::pair<Span, size_t>> groups;
+  for (const auto& skipped : model.skipped) {
+    std::string file = skipped.file == nullptr ? std::string() : skipped.file->name();
+    auto [at, fresh] = groups.try_emplace({file, skipped.kind, ReasonName(skipped.reason)},
+                                          std::make_pair(skipped.span, size_t{0}));
+    if (!fresh && skipped.span && skipped.span.begin < at->second.first.begin) {
+      at->second.first = skipped.span;
+    }
+    ++at->second.second;
+  }
+  Json out = Json::MakeArray();
+  for (const auto& [key, group] : groups) {
+    const auto& [file, kind, reason] = key;
+    Json entry = Json::MakeObject({{"file", file}});
+    entry.Set("location", LocationJson(group.first));
+    entry.Set("kind", kind.empty() ? Json() : Json(kind));
+    entry.Set("reason", reason);
+    entry.Set("count", group.second);
+    out.Append(std::move(entry));
+  }
+  return out;
+}
+
+}  // namespace meshproof

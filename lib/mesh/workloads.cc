@@ -1,0 +1,247 @@
+// Who runs where. A workload is what people write: the Deployment (or other controller), a bare
+// pod, or a WorkloadEntry. Pods that a controller owns belong to it, also through a ReplicaSet or
+// Job; where only pods are in the input, those of one ReplicaSet are named after the Deployment
+// that its name and the label `pod-template-hash` give away, as istiod names workloads.
+#include <algorithm>
+#include <cctype>
+
+#include "mesh/builder.h"
+
+namespace meshproof {
+namespace {
+
+constexpr std::string_view kTlsMode = "security.istio.io/tlsMode";
+constexpr std::string_view kTemplateHash = "pod-template-hash";
+
+int KindRank(std::string_view kind) {
+  static constexpr std::string_view kKinds[] = {
+      "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet",   "ReplicationController",
+      "CronJob",    "Job",         "Pod",       "WorkloadEntry"};
+  int rank = 0;
+  for (std::string_view known : kKinds) {
+    if (kind == known) return rank;
+    ++rank;
+  }
+  return rank;
+}
+
+bool PodOrder(const PodWorkload* a, const PodWorkload* b) {
+  const int rank_a = KindRank(a->meta.kind);
+  const int rank_b = KindRank(b->meta.kind);
+  return std::tie(a->meta.ns, a->meta.name, rank_a) < std::tie(b->meta.ns, b->meta.name, rank_b);
+}
+
+std::string_view WithoutSuffix(std::string_view name, std::string_view hash) {
+  if (hash.empty() || name.size() <= hash.size() + 1 || !name.ends_with(hash)) return "";
+  std::string_view rest = name.substr(0, name.size() - hash.size());
+  if (!rest.ends_with("-")) return "";
+  rest.remove_suffix(1);
+  return rest;
+}
+
+// "backup" of "backup-28712340": the CronJob behind a Job.
+std::string_view WithoutSchedule(std::string_view name) {
+  const size_t dash = name.rfind('-');
+  if (dash == std::string_view::npos || dash == 0) return "";
+  const std::string_view digits = name.substr(dash + 1);
+  const bool all_digits = std::all_of(digits.begin(), digits.end(),
+                                      [](unsigned char c) { return std::isdigit(c) != 0; });
+  if (!all_digits || digits.size() < 8 || digits.size() > 10) return "";
+  return name.substr(0, dash);
+}
+
+std::string_view TemplateHash(const PodWorkload& pod) {
+  const std::string* hash = FindLabel(pod.pod_labels, kTemplateHash);
+  if (!hash) hash = FindLabel(pod.meta.labels, kTemplateHash);
+  return hash ? std::string_view(*hash) : std::string_view();
+}
+
+using Key = std::pair<std::string_view, std::string_view>;  // namespace, name
+using Controllers = std::map<Key, const PodWorkload*>;
+
+const PodWorkload* FindController(const Controllers& controllers, std::string_view ns,
+                                  std::string_view name) {
+  if (name.empty()) return nullptr;
+  auto it = controllers.find({ns, name});
+  return it == controllers.end() ? nullptr : it->second;
+}
+
+// The controller of a ReplicaSet or Job, where it is in the input; else the object itself.
+const PodWorkload* Parent(const Controllers& controllers, const PodWorkload* object) {
+  const bool made_by_others = object->meta.kind == "ReplicaSet" || object->meta.kind == "Job";
+  if (!made_by_others) return object;
+  for (std::string_view name :
+       {object->owner, WithoutSuffix(object->meta.name, TemplateHash(*object)),
+        object->meta.kind == "Job" ? WithoutSchedule(object->meta.name) : std::string_view()}) {
+    const PodWorkload* parent = FindController(controllers, object->meta.ns, name);
+    if (parent && parent != object) return parent;
+  }
+  return object;
+}
+
+}  // namespace
+
+struct MeshBuilder::Group {
+  std::string name;
+  const PodWorkload* lead = nullptr;      // the controller, else the first pod
+  std::vector<const PodWorkload*> pods;   // of kind Pod
+  std::vector<std::string_view> aliases;  // names of pods and ReplicaSets
+};
+
+std::vector<MeshBuilder::Group> MeshBuilder::GroupPods() const {
+  std::vector<const PodWorkload*> objects;
+  for (const PodWorkload& pod : model_.pod_workloads) objects.push_back(&pod);
+  std::stable_sort(objects.begin(), objects.end(), PodOrder);
+
+  Controllers controllers;
+  for (const PodWorkload* object : objects) {
+    if (object->meta.kind == "Pod") continue;
+    controllers.emplace(Key{object->meta.ns, object->meta.name}, object);
+  }
+  std::vector<Group> groups;
+  std::map<const PodWorkload*, size_t> group_of;
+  for (const PodWorkload* object : objects) {
+    if (object->meta.kind == "Pod" || Parent(controllers, object) != object) continue;
+    group_of[object] = groups.size();
+    groups.push_back({std::string(object->meta.name), object, {}, {}});
+  }
+  for (const PodWorkload* object : objects) {
+    if (object->meta.kind == "Pod") continue;
+    auto it = group_of.find(Parent(controllers, object));
+    if (it != group_of.end() && groups[it->second].lead != object) {
+      groups[it->second].aliases.push_back(object->meta.name);
+    }
+  }
+  std::map<Key, size_t> orphans;  // pods whose controller is not in the input, by its name
+  for (const PodWorkload* pod : objects) {
+    if (pod->meta.kind != "Pod") continue;
+    const PodWorkload* owner = FindController(controllers, pod->meta.ns, pod->owner);
+    std::string_view name = WithoutSuffix(pod->owner, TemplateHash(*pod));
+    if (!owner) owner = FindController(controllers, pod->meta.ns, name);
+    if (owner) {
+      auto it = group_of.find(Parent(controllers, owner));
+      if (it != group_of.end()) {
+        groups[it->second].pods.push_back(pod);
+        groups[it->second].aliases.push_back(pod->meta.name);
+        continue;
+      }
+    }
+    if (pod->owner.empty()) {
+      groups.push_back({std::string(pod->meta.name), pod, {pod}, {}});
+      continue;
+    }
+    if (name.empty()) name = pod->owner;
+    auto [it, added] = orphans.emplace(Key{pod->meta.ns, name}, groups.size());
+    if (added) groups.push_back({std::string(name), pod, {}, {}});
+    groups[it->second].pods.push_back(pod);
+    groups[it->second].aliases.push_back(pod->meta.name);
+  }
+  return groups;
+}
+
+std::string MeshBuilder::Identity(const Workload& workload) const {
+  if (workload.mode == ProxyMode::kNone) return "";
+  return "spiffe://" + model_.mesh_config.trust_domain + "/ns/" + workload.ns + "/sa/" +
+         workload.service_account;
+}
+
+Workload MeshBuilder::MakeWorkload(const Group& group) const {
+  const PodWorkload& lead = *group.lead;
+  Workload out;
+  out.ns = lead.meta.ns;
+  out.name = group.name;
+  out.object = &lead.meta;
+  out.pod = &lead;
+  out.labels = lead.pod_labels;
+  out.service_account =
+      lead.service_account.empty() ? "default" : std::string(lead.service_account);
+
+  const Namespace* ns = mesh_.FindNamespace(out.ns);
+  auto decide = [&](const PodWorkload& pod) {
+    PodFacts facts{out.ns, ns ? &ns->meta.labels : nullptr, &pod.pod_labels, &pod.pod_annotations,
+                   pod.host_network};
+    return DecideProxy(facts, pod, revisions_, waypoint_gateways_);
+  };
+  ProxyDecision decision = decide(lead);
+  // What runs tells more than the template.
+  size_t with_proxy = 0;
+  ProxyDecision running;
+  for (const PodWorkload* pod : group.pods) {
+    ProxyDecision one = decide(*pod);
+    if (one.mode != ProxyMode::kNone || with_proxy == 0) running = one;
+    if (one.mode != ProxyMode::kNone) ++with_proxy;
+    out.ips.insert(out.ips.end(), pod->ips.begin(), pod->ips.end());
+  }
+  if (!group.pods.empty()) {
+    decision = running;
+    if (with_proxy > 0 && with_proxy < group.pods.size()) {
+      decision.reason += " (of " + std::to_string(with_proxy) + " of " +
+                         std::to_string(group.pods.size()) + " pods)";
+    }
+  }
+  out.mode = decision.mode;
+  out.mode_reason = decision.reason;
+  std::sort(out.ips.begin(), out.ips.end());
+  out.ips.erase(std::unique(out.ips.begin(), out.ips.end()), out.ips.end());
+
+  // The sidecar template sets the label where the pod does not; the gateway template never does.
+  const std::string* tls_mode = FindLabel(lead.pod_labels, kTlsMode);
+  out.tls_mode_istio = tls_mode ? *tls_mode == "istio" : out.mode == ProxyMode::kSidecar;
+  out.identity = Identity(out);
+  return out;
+}
+
+Workload MeshBuilder::MakeWorkload(const WorkloadEntry& entry) const {
+  Workload out;
+  out.ns = entry.meta.ns;
+  out.name = std::string(entry.meta.name);
+  out.object = &entry.meta;
+  out.entry = &entry;
+  out.labels = entry.labels;
+  out.service_account =
+      entry.service_account.empty() ? "default" : std::string(entry.service_account);
+  const std::string* tls_mode = FindLabel(entry.labels, kTlsMode);
+  out.tls_mode_istio = tls_mode ? *tls_mode == "istio" : !entry.service_account.empty();
+  out.mode = out.tls_mode_istio ? ProxyMode::kSidecar : ProxyMode::kNone;
+  if (tls_mode) {
+    out.mode_reason = "label " + std::string(kTlsMode) + ": " + *tls_mode;
+  } else {
+    out.mode_reason = out.tls_mode_istio ? "the WorkloadEntry has a service account"
+                                         : "the WorkloadEntry has no service account";
+  }
+  if (std::optional<IpAddress> ip = ParseIpAddress(entry.address.value)) out.ips.push_back(*ip);
+  out.identity = Identity(out);
+  return out;
+}
+
+void MeshBuilder::BuildWorkloads() {
+  revisions_ = Revisions::Of(model_);
+  waypoint_gateways_ = WaypointGateways(model_);
+  std::vector<Group> groups = GroupPods();
+  std::vector<std::pair<Workload, const Group*>> made;
+  for (const Group& group : groups) made.emplace_back(MakeWorkload(group), &group);
+  for (const WorkloadEntry& entry : model_.workload_entries) {
+    made.emplace_back(MakeWorkload(entry), nullptr);
+  }
+  std::stable_sort(made.begin(), made.end(), [](const auto& a, const auto& b) {
+    const int rank_a = KindRank(a.first.object->kind);
+    const int rank_b = KindRank(b.first.object->kind);
+    return std::tie(a.first.ns, a.first.name, rank_a) < std::tie(b.first.ns, b.first.name, rank_b);
+  });
+  mesh_.workloads_.reserve(made.size());
+  for (auto& [workload, group] : made) {
+    mesh_.workload_index_.emplace(workload.ns + "/" + workload.name, mesh_.workloads_.size());
+    for (const IpAddress& ip : workload.ips) {
+      mesh_.workload_addresses_.emplace(ip, mesh_.workloads_.size());
+    }
+    mesh_.workloads_.push_back(std::move(workload));
+  }
+  for (size_t i = 0; i < made.size(); ++i) {
+    if (!made[i].second) continue;
+    for (std::string_view alias : made[i].second->aliases) {
+      mesh_.workload_index_.emplace(mesh_.workloads_[i].ns + "/" + std::string(alias), i);
+    }
+  }
+}
+
+}  // namespace meshproof

@@ -1,0 +1,305 @@
+// A proxy's configuration written as istiod pushes it, in proto-JSON with field names in
+// snake_case. What does not decide a verdict (timeouts, retries, telemetry) is not there.
+
+#include "proxy/emit.h"
+
+#include "proxy/emit_match.h"
+#include "proxy/emit_route.h"
+
+namespace meshproof {
+namespace {
+
+Json Object(std::string key, Json value) {
+  return Json::MakeObject({{std::move(key), std::move(value)}});
+}
+
+Json EmitPortRange(uint32_t port) {
+  Json range = Json::MakeObject();
+  if (port != 0) range.Set("start", port);
+  range.Set("end", port + 1);
+  return Object("destination_port_range", std::move(range));
+}
+
+Json EmitPorts(const std::vector<uint32_t>& ports) {
+  if (ports.size() == 1) return EmitPortRange(ports.front());
+  Json rules = Json::MakeArray();
+  for (const uint32_t port : ports) rules.Append(EmitPortRange(port));
+  return Object("or_match", Object("rules", std::move(rules)));
+}
+
+Json EmitListenerFilters(const Listener& listener) {
+  Json filters = Json::MakeArray();
+  if (listener.original_dst) {
+    filters.Append(EmitNamed("envoy.filters.listener.original_dst",
+                             "envoy.extensions.filters.listener.original_dst.v3.OriginalDst", {}));
+  }
+  if (listener.tls_inspector) {
+    Json filter = EmitNamed("envoy.filters.listener.tls_inspector",
+                            "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector", {});
+    if (!listener.tls_inspector_only.empty()) {
+      filter.Set("filter_disabled", Object("not_match", EmitPorts(listener.tls_inspector_only)));
+    } else if (!listener.tls_inspector_disabled.empty()) {
+      filter.Set("filter_disabled", EmitPorts(listener.tls_inspector_disabled));
+    }
+    filters.Append(std::move(filter));
+  }
+  if (listener.http_inspector) {
+    Json filter =
+        EmitNamed("envoy.filters.listener.http_inspector",
+                  "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector", {});
+    if (!listener.http_inspector_disabled.empty()) {
+      filter.Set("filter_disabled", EmitPorts(listener.http_inspector_disabled));
+    }
+    filters.Append(std::move(filter));
+  }
+  return filters;
+}
+
+void SetRanges(std::string_view key, const std::vector<CidrRange>& ranges, Json* out) {
+  if (ranges.empty()) return;
+  Json array = Json::MakeArray();
+  for (const CidrRange& range : ranges) {
+    array.Append(EmitCidr(ToString(range.address), range.length));
+  }
+  out->Set(std::string(key), std::move(array));
+}
+
+Json EmitChainMatch(const FilterChainMatch& match) {
+  Json out = Json::MakeObject();
+  if (match.destination_port != 0) out.Set("destination_port", match.destination_port);
+  SetRanges("prefix_ranges", match.prefix_ranges, &out);
+  SetUnlessEmpty("server_names", match.server_names, &out);
+  SetUnlessEmpty("transport_protocol", match.transport_protocol, &out);
+  SetUnlessEmpty("application_protocols", match.application_protocols, &out);
+  SetRanges("direct_source_prefix_ranges", match.direct_source_prefix_ranges, &out);
+  if (match.source_type == FilterChainMatch::SourceType::kSameIpOrLoopback) {
+    out.Set("source_type", "SAME_IP_OR_LOOPBACK");
+  } else if (match.source_type == FilterChainMatch::SourceType::kExternal) {
+    out.Set("source_type", "EXTERNAL");
+  }
+  SetRanges("source_prefix_ranges", match.source_prefix_ranges, &out);
+  if (!match.source_ports.empty()) {
+    Json ports = Json::MakeArray();
+    for (const uint32_t port : match.source_ports) ports.Append(port);
+    out.Set("source_ports", std::move(ports));
+  }
+  return out;
+}
+
+Json EmitSecret(const std::string& name) {
+  Json source = Json::MakeObject();
+  if (name.starts_with("kubernetes://") || name.starts_with("configmap://")) {
+    source.Set("ads", Json::MakeObject());
+  } else {
+    Json service = Object("envoy_grpc", Object("cluster_name", "sds-grpc"));
+    Json services = Json::MakeArray();
+    services.Append(std::move(service));
+    source.Set("api_config_source", Json::MakeObject({{"api_type", "GRPC"},
+                                                      {"transport_api_version", "V3"},
+                                                      {"grpc_services", std::move(services)},
+                                                      {"set_node_on_first_message_only", true}}));
+  }
+  source.Set("initial_fetch_timeout", "0s");
+  source.Set("resource_api_version", "V3");
+  return Json::MakeObject({{"name", name}, {"sds_config", std::move(source)}});
+}
+
+const char* const kCipherSuites[] = {
+    "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",   "AES256-GCM-SHA384",           "AES128-GCM-SHA256"};
+
+Json EmitTlsParameters(const TlsContext& tls) {
+  Json out = Json::MakeObject(
+      {{"tls_minimum_protocol_version", tls.min_version.empty() ? "TLSv1_2" : tls.min_version},
+       {"tls_maximum_protocol_version", "TLSv1_3"}});
+  if (tls.certificate_secret == "default") {
+    Json suites = Json::MakeArray();
+    for (const char* suite : kCipherSuites) suites.Append(suite);
+    out.Set("cipher_suites", std::move(suites));
+  }
+  return out;
+}
+
+Json EmitTransportSocket(const TlsContext& tls) {
+  Json common = Object("tls_params", EmitTlsParameters(tls));
+  Json certificates = Json::MakeArray();
+  certificates.Append(EmitSecret(tls.certificate_secret));
+  common.Set("tls_certificate_sds_secret_configs", std::move(certificates));
+  if (!tls.ca_secret.empty()) {
+    Json validation = Json::MakeObject();
+    if (!tls.subject_alt_names.empty()) {
+      Json names = Json::MakeArray();
+      for (const StringMatcher& name : tls.subject_alt_names) names.Append(EmitString(name));
+      validation.Set("match_subject_alt_names", std::move(names));
+    }
+    common.Set(
+        "combined_validation_context",
+        Json::MakeObject({{"default_validation_context", std::move(validation)},
+                          {"validation_context_sds_secret_config", EmitSecret(tls.ca_secret)}}));
+  }
+  SetUnlessEmpty("alpn_protocols", tls.alpn, &common);
+  Json context = Object("common_tls_context", std::move(common));
+  context.Set("require_client_certificate", tls.require_client_certificate);
+  return EmitNamed("envoy.transport_sockets.tls",
+                   "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+                   std::move(context));
+}
+
+const char* EscapedSlashesName(EscapedSlashes action) {
+  switch (action) {
+    case EscapedSlashes::kKeepUnchanged:
+      return "KEEP_UNCHANGED";
+    case EscapedSlashes::kRejectRequest:
+      return "REJECT_REQUEST";
+    case EscapedSlashes::kUnescapeAndRedirect:
+      return "UNESCAPE_AND_REDIRECT";
+    case EscapedSlashes::kUnescapeAndForward:
+      return "UNESCAPE_AND_FORWARD";
+  }
+  return "";
+}
+
+Json EmitClientCertDetails(const HttpConnectionManager& manager) {
+  Json details = Object("subject", true);
+  if (manager.set_client_cert) details.Set("cert", true);
+  details.Set("dns", true);
+  details.Set("uri", true);
+  return details;
+}
+
+void SetRouteSource(const HttpConnectionManager& manager, Json* config) {
+  if (!manager.rds.empty()) {
+    Json source = Json::MakeObject({{"ads", Json::MakeObject()},
+                                    {"initial_fetch_timeout", "0s"},
+                                    {"resource_api_version", "V3"}});
+    config->Set("rds", Json::MakeObject({{"config_source", std::move(source)},
+                                         {"route_config_name", manager.rds}}));
+  } else if (manager.routes != nullptr) {
+    config->Set("route_config", EmitRoutes(*manager.routes));
+  }
+}
+
+Json EmitManager(const HttpConnectionManager& manager) {
+  Json config = Json::MakeObject();
+  SetUnlessEmpty("stat_prefix", manager.stat_prefix, &config);
+  SetRouteSource(manager, &config);
+  Json filters = Json::MakeArray();
+  for (const HttpFilter& filter : manager.http_filters) filters.Append(EmitHttpFilter(filter));
+  filters.Append(
+      EmitNamed("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", {}));
+  config.Set("http_filters", std::move(filters));
+  if (manager.accept_http_10) {
+    config.Set("http_protocol_options", Object("accept_http_10", true));
+  }
+  config.Set("server_name", "istio-envoy");
+  config.Set("use_remote_address", manager.use_remote_address);
+  if (manager.xff_num_trusted_hops != 0) {
+    config.Set("xff_num_trusted_hops", manager.xff_num_trusted_hops);
+  }
+  if (!manager.forward_client_cert_details.empty()) {
+    // SANITIZE is the default and left out.
+    if (manager.forward_client_cert_details != "SANITIZE") {
+      config.Set("forward_client_cert_details", manager.forward_client_cert_details);
+    }
+    if (manager.forward_client_cert_details == "APPEND_FORWARD" ||
+        manager.forward_client_cert_details == "SANITIZE_SET") {
+      config.Set("set_current_client_cert_details", EmitClientCertDetails(manager));
+    }
+  }
+  Json upgrades = Json::MakeArray();
+  for (const std::string& type : manager.upgrade_types) {
+    upgrades.Append(Object("upgrade_type", type));
+  }
+  if (!manager.upgrade_types.empty()) config.Set("upgrade_configs", std::move(upgrades));
+  config.Set("normalize_path", manager.path.normalize);
+  if (manager.path.merge_slashes) config.Set("merge_slashes", true);
+  config.Set("path_with_escaped_slashes_action", EscapedSlashesName(manager.path.escaped_slashes));
+  return EmitNamed(
+      "envoy.filters.network.http_connection_manager",
+      "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+      std::move(config));
+}
+
+Json EmitTcpProxy(const TcpProxy& proxy) {
+  Json config = Object("stat_prefix", proxy.cluster.empty() ? std::string("tcp") : proxy.cluster);
+  if (proxy.weighted_clusters.empty()) {
+    config.Set("cluster", proxy.cluster);
+  } else {
+    config.Set("weighted_clusters", EmitWeightedClusters(proxy.weighted_clusters));
+  }
+  return EmitNamed("envoy.filters.network.tcp_proxy",
+                   "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", std::move(config));
+}
+
+Json EmitNetworkFilter(const NetworkFilter& filter) {
+  if (const auto* rbac = std::get_if<RbacFilter>(&filter)) return EmitRbacFilter(*rbac, true);
+  if (const auto* authz = std::get_if<ExtAuthzFilter>(&filter)) {
+    return EmitExtAuthzFilter(*authz, true);
+  }
+  if (const auto* proxy = std::get_if<TcpProxy>(&filter)) return EmitTcpProxy(*proxy);
+  if (const auto* opaque = std::get_if<OpaqueFilter>(&filter)) return Object("name", opaque->name);
+  return EmitManager(*std::get<std::shared_ptr<const HttpConnectionManager>>(filter));
+}
+
+Json EmitChain(const FilterChain& chain) {
+  Json out = Json::MakeObject();
+  SetUnlessEmpty("name", chain.name, &out);
+  Json match = EmitChainMatch(chain.match);
+  if (!match.as_object().empty()) out.Set("filter_chain_match", std::move(match));
+  Json filters = Json::MakeArray();
+  if (chain.filters != nullptr) {
+    for (const NetworkFilter& filter : *chain.filters) filters.Append(EmitNetworkFilter(filter));
+  }
+  out.Set("filters", std::move(filters));
+  if (chain.tls) out.Set("transport_socket", EmitTransportSocket(*chain.tls));
+  return out;
+}
+
+Json EmitListener(const Listener& listener, ProxyMode mode) {
+  Json out = Object("name", listener.name);
+  // An internal listener (a waypoint's) has no address.
+  if (listener.address.empty()) {
+    out.Set("internal_listener", Json::MakeObject());
+  } else {
+    out.Set("address", Object("socket_address", Json::MakeObject({{"address", listener.address},
+                                                                  {"port_value", listener.port}})));
+  }
+  Json listener_filters = EmitListenerFilters(listener);
+  if (!listener_filters.as_array().empty()) {
+    out.Set("listener_filters", std::move(listener_filters));
+    out.Set("listener_filters_timeout", "0s");
+    out.Set("continue_on_listener_filters_timeout", true);
+  }
+  out.Set("traffic_direction", mode == ProxyMode::kGateway ? "OUTBOUND" : "INBOUND");
+  Json chains = Json::MakeArray();
+  for (const FilterChain& chain : listener.filter_chains) chains.Append(EmitChain(chain));
+  out.Set("filter_chains", std::move(chains));
+  if (listener.default_filter_chain) {
+    out.Set("default_filter_chain", EmitChain(*listener.default_filter_chain));
+  }
+  return out;
+}
+
+}  // namespace
+
+Json EmitProxy(const ProxyConfig& proxy) {
+  Json out = Json::MakeObject({{"namespace", proxy.ns},
+                               {"workload", proxy.workload},
+                               {"mode", ToString(proxy.mode)},
+                               {"principal", proxy.principal},
+                               {"trust_domain", proxy.trust_domain}});
+  Json listeners = Json::MakeArray();
+  for (const Listener& listener : proxy.listeners) {
+    listeners.Append(EmitListener(listener, proxy.mode));
+  }
+  out.Set("listeners", std::move(listeners));
+  Json routes = Json::MakeArray();
+  for (const auto& configuration : proxy.routes) routes.Append(EmitRoutes(*configuration));
+  out.Set("routes", std::move(routes));
+  Json clusters = Json::MakeArray();
+  for (const std::string& cluster : proxy.clusters) clusters.Append(Object("name", cluster));
+  out.Set("clusters", std::move(clusters));
+  return out;
+}
+
+}  // namespace meshproof

@@ -1,0 +1,366 @@
+// Turns a question in the terms of a mesh ("sleep calls webapp") into the connection and request
+// that the destination's proxy sees: whose certificate, which SNI and ALPN, from which address.
+//
+// Of the caller's own proxy only its TLS counts (istio-semantics section 5): what auto mTLS and
+// DestinationRules choose for the Service and endpoint. A port that no Service names is reached
+// through the caller's PassthroughCluster, in plaintext.
+
+#include "simulate/approach.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace meshproof {
+namespace {
+
+constexpr std::string_view kOutsideAddress = "198.51.100.77";
+constexpr std::string_view kPodRange = "10.244.0.0/16";
+
+struct Target {
+  const Workload* workload = nullptr;
+  const MeshService* service = nullptr;  // the Service that leads there; may be null
+  const MeshServicePort* service_port = nullptr;
+  int port = 0;  // the port that the workload listens on
+};
+
+std::vector<std::string> WorkloadNames(const Mesh& mesh) {
+  std::vector<std::string> names;
+  for (const auto& workload : mesh.workloads()) names.push_back(workload.ns + "/" + workload.name);
+  return names;
+}
+
+std::vector<std::string> ServiceNames(const Mesh& mesh) {
+  std::vector<std::string> names;
+  for (const auto& service : mesh.services()) {
+    names.push_back(service.host);
+    if (service.kubernetes) names.push_back(service.name + "." + service.ns);
+  }
+  return names;
+}
+
+Error Unknown(std::string_view what, std::string_view name, const std::vector<std::string>& known) {
+  std::string text = "no " + std::string(what) + " \"" + std::string(name) + "\" in the input";
+  if (auto near = Nearest(name, known)) text += "; did you mean \"" + *near + "\"?";
+  return Error{text};
+}
+
+Result<const Workload*> ResolveWorkload(const Mesh& mesh, std::string_view name) {
+  size_t slash = name.find('/');
+  if (slash == std::string_view::npos) {
+    return Error{"a workload is named as NAMESPACE/NAME, not \"" + std::string(name) + "\""};
+  }
+  const Workload* workload = mesh.FindWorkload(name.substr(0, slash), name.substr(slash + 1));
+  if (workload == nullptr) return Unknown("workload", name, WorkloadNames(mesh));
+  return workload;
+}
+
+std::string PortList(const MeshService& service) {
+  std::vector<std::string> ports;
+  for (const auto& port : service.ports) ports.push_back(std::to_string(port.port));
+  return Join(ports, ", ");
+}
+
+// The only port that makes sense where the question names none.
+Result<int> DefaultPort(const Mesh& mesh, const Workload& workload) {
+  if (workload.mode == ProxyMode::kGateway) {
+    auto servers = mesh.GatewayServersFor(workload);
+    if (!servers.empty()) return servers.front().listen_port;
+  }
+  auto inbound = mesh.InboundPorts(workload);
+  if (inbound.size() == 1) return inbound.front().port;
+  std::string name = workload.ns + "/" + workload.name;
+  if (inbound.empty()) return Error{"say which port of " + name + ": no Service names one"};
+  std::vector<std::string> ports;
+  for (const auto& port : inbound) ports.push_back(std::to_string(port.port));
+  return Error{"say which port of " + name + ": it has " + Join(ports, ", ")};
+}
+
+Result<std::vector<Target>> WorkloadTarget(const Mesh& mesh, const Case& question) {
+  auto workload = ResolveWorkload(mesh, question.to_workload);
+  if (!workload.ok()) return workload.error();
+  Target target;
+  target.workload = workload.value();
+  target.port = question.to_port;
+  if (target.port == 0) {
+    auto port = DefaultPort(mesh, *target.workload);
+    if (!port.ok()) return port.error();
+    target.port = port.value();
+  }
+  if (auto service = mesh.ServiceForPort(*target.workload, target.port)) {
+    target.service = service->first;
+    target.service_port = service->second;
+  }
+  return std::vector<Target>{target};
+}
+
+Result<std::vector<Target>> ServiceTargets(const Mesh& mesh, const Case& question,
+                                           std::string_view caller_namespace) {
+  const MeshService* service = mesh.ResolveHost(question.to_host, caller_namespace);
+  if (service == nullptr) {
+    if (auto address = ParseIpAddress(question.to_host)) {
+      service = mesh.FindServiceByAddress(*address);
+      if (const Workload* workload = mesh.FindWorkloadByAddress(*address);
+          service == nullptr && workload != nullptr) {
+        Case direct = question;
+        direct.to_workload = workload->ns + "/" + workload->name;
+        return WorkloadTarget(mesh, direct);
+      }
+    }
+  }
+  if (service == nullptr) return Unknown("Service", question.to_host, ServiceNames(mesh));
+  int number = question.to_port;
+  if (number == 0) number = service->ports.size() == 1 ? service->ports[0].port : 80;
+  const MeshServicePort* port = service->FindPort(number);
+  if (port == nullptr) {
+    return Error{"Service " + service->host + " has no port " + std::to_string(number) +
+                 "; it has " + PortList(*service)};
+  }
+  std::vector<Target> targets;
+  for (size_t index : service->workloads) {
+    const Workload& workload = mesh.workloads()[index];
+    int target_port = mesh.TargetPort(*service, *port, workload);
+    if (target_port == 0) continue;
+    targets.push_back({&workload, service, port, target_port});
+  }
+  if (targets.empty()) {
+    return Error{"Service " + service->host + " leads to no workload of the input on port " +
+                 std::to_string(number)};
+  }
+  return targets;
+}
+
+Certificate CertificateOf(std::string identity) {
+  if (identity.find("://") == std::string::npos) identity = "spiffe://" + identity;
+  Certificate certificate;
+  certificate.uri_sans.push_back(std::move(identity));
+  return certificate;
+}
+
+std::string MeshSni(const Target& target) {
+  if (target.service == nullptr) return "";
+  return "outbound_." + std::to_string(target.service_port->port) + "_._." + target.service->host;
+}
+
+// Whether every chain of this port of a gateway wants TLS.
+bool GatewayPortWantsTls(const Mesh& mesh, const Workload& gateway, int port) {
+  bool any = false;
+  for (const auto& bound : mesh.GatewayServersFor(gateway)) {
+    if (bound.listen_port != port) continue;
+    if (!bound.server->tls) return false;
+    any = true;
+  }
+  return any;
+}
+
+std::string HostWithoutPort(std::string_view host) {
+  size_t colon = host.rfind(':');
+  if (colon == std::string_view::npos || host.ends_with(']')) return std::string(host);
+  return std::string(host.substr(0, colon));
+}
+
+std::vector<std::string> PlainAlpn(WireProtocol protocol) {
+  switch (protocol) {
+    case WireProtocol::kHttp2:
+    case WireProtocol::kGrpc:
+      return {"h2"};
+    case WireProtocol::kHttp1:
+    case WireProtocol::kHttp10:
+      return {"http/1.1"};
+    case WireProtocol::kTcp:
+      return {};
+  }
+  return {};
+}
+
+// Fills in how the connection is secured and says why.
+Result<bool> ChooseTls(const Mesh& mesh, const Case& question, const Target& target,
+                       const std::string& identity, Approach* approach) {
+  Connection& connection = approach->request.connection;
+  const Workload* caller = approach->caller;
+  bool to_gateway = target.workload->mode == ProxyMode::kGateway;
+  auto mesh_mtls = [&](std::string sni) {
+    connection.tls = WireTls::kTls;
+    connection.certificate = CertificateOf(identity);
+    connection.sni = question.sni.value_or(std::move(sni));
+    connection.alpn = MeshAlpn(question.protocol);
+  };
+  auto edge_tls = [&](bool with_certificate) {
+    connection.tls = WireTls::kTls;
+    if (with_certificate) connection.certificate = CertificateOf(identity);
+    connection.sni =
+        question.sni.value_or(HostWithoutPort(approach->request.authority.value_or("")));
+    connection.alpn = PlainAlpn(question.protocol);
+  };
+  switch (question.tls) {
+    case CaseTls::kPlaintext:
+      approach->tls_text = "plaintext, as asked";
+      return true;
+    case CaseTls::kMtls:
+      if (identity.empty()) {
+        return Error{"mTLS needs an identity, and " + approach->caller_text +
+                     " has none; give one with --principal (meshtest: from.identity)"};
+      }
+      approach->tls_text = "mTLS, as asked";
+      if (to_gateway) {
+        edge_tls(true);
+      } else {
+        mesh_mtls(MeshSni(target));
+      }
+      return true;
+    case CaseTls::kAuto:
+      break;
+  }
+  bool caller_has_proxy = caller != nullptr && (caller->mode == ProxyMode::kSidecar ||
+                                                caller->mode == ProxyMode::kGateway);
+  if (caller_has_proxy && target.service != nullptr) {
+    ClientTlsChoice choice =
+        mesh.ChooseClientTls(*caller, *target.service, *target.service_port, "", *target.workload);
+    approach->tls_text = choice.reason;
+    switch (choice.kind) {
+      case ClientTlsChoice::Kind::kPlaintext:
+        return true;
+      case ClientTlsChoice::Kind::kMeshMtls:
+        mesh_mtls(choice.sni.empty() ? MeshSni(target) : choice.sni);
+        return true;
+      case ClientTlsChoice::Kind::kSimple:
+      case ClientTlsChoice::Kind::kMutual:
+        connection.tls = WireTls::kTls;
+        connection.sni = question.sni.value_or(choice.sni);
+        if (choice.kind == ClientTlsChoice::Kind::kMutual) {
+          approach->unknown_certificate = choice.rule;
+        }
+        return true;
+    }
+  }
+  if (to_gateway) {
+    if (GatewayPortWantsTls(mesh, *target.workload, target.port)) {
+      edge_tls(!identity.empty());
+      approach->tls_text = "TLS, as the Gateway server wants it";
+    } else {
+      approach->tls_text = "plaintext, as the Gateway server wants it";
+    }
+    return true;
+  }
+  if (caller_has_proxy) {
+    approach->tls_text = "plaintext: no Service has this port, so the caller's proxy passes it on";
+  } else if (!identity.empty() && target.workload->mode == ProxyMode::kSidecar) {
+    mesh_mtls(MeshSni(target));
+    approach->tls_text = "mTLS with the given identity";
+  } else {
+    approach->tls_text = "plaintext: the caller has no proxy";
+  }
+  return true;
+}
+
+std::string DefaultAuthority(const Case& question, const Target& target) {
+  int port = question.to_port != 0 ? question.to_port : target.port;
+  if (target.service != nullptr) return target.service->host + ":" + std::to_string(port);
+  std::string ip = question.to_ip                  ? ToString(*question.to_ip)
+                   : !target.workload->ips.empty() ? ToString(target.workload->ips.front())
+                                                   : "10.244.0.1";
+  return ip + ":" + std::to_string(port);
+}
+
+void AddTokens(const Case& question, ProxyRequest* request) {
+  for (const auto& token : question.tokens) {
+    if (!token.param.empty()) {
+      request->path += request->path.find('?') == std::string::npos ? '?' : '&';
+      request->path += token.param + "=" + token.text;
+    } else if (!token.cookie.empty()) {
+      request->headers.emplace_back("Cookie", token.cookie + "=" + token.text);
+    } else if (!token.header.empty()) {
+      request->headers.emplace_back(token.header, token.prefix.value_or("") + token.text);
+    } else {
+      request->headers.emplace_back("Authorization", token.prefix.value_or("Bearer ") + token.text);
+    }
+  }
+}
+
+Result<Approach> Plan(const Mesh& mesh, const Case& question, World::Addresses addresses,
+                      const Workload* caller, const Target& target) {
+  Approach approach;
+  approach.caller = caller;
+  approach.destination = target.workload;
+  approach.caller_text = caller == nullptr
+                             ? "a caller outside the mesh"
+                             : caller->ns + "/" + caller->name +
+                                   (caller->mode == ProxyMode::kNone ? " (no sidecar)" : "");
+  ProxyRequest& request = approach.request;
+  request.protocol = question.protocol;
+  request.method =
+      question.method.value_or(question.protocol == WireProtocol::kGrpc ? "POST" : "GET");
+  request.path = question.path;
+  request.headers = question.headers;
+  request.authority = question.host.value_or(DefaultAuthority(question, target));
+  AddTokens(question, &request);
+  request.claims = question.claims;
+  request.ext_authz = question.ext_authz;
+  request.ext_authz_by_provider = question.ext_authz_by_provider;
+  request.now = question.now.value_or(0);
+
+  Connection& connection = request.connection;
+  connection.destination_port = static_cast<uint32_t>(target.port);
+  connection.destination =
+      question.to_ip ? Address{*question.to_ip} : AddressOf(mesh, *target.workload, addresses);
+  if (question.from_ip) {
+    connection.source = Address{*question.from_ip};
+  } else if (caller != nullptr) {
+    connection.source = AddressOf(mesh, *caller, addresses);
+  } else if (addresses == World::Addresses::kAssume) {
+    connection.source = Address{*ParseIpAddress(kOutsideAddress)};
+  }
+  std::string identity =
+      question.from_identity.value_or(caller != nullptr ? caller->identity : std::string());
+  auto chosen = ChooseTls(mesh, question, target, identity, &approach);
+  if (!chosen.ok()) return chosen.error();
+  return approach;
+}
+
+}  // namespace
+
+std::vector<std::string> MeshAlpn(WireProtocol protocol) {
+  switch (protocol) {
+    case WireProtocol::kHttp1:
+    case WireProtocol::kHttp10:
+      return {"istio-http/1.1", "istio", "http/1.1"};
+    case WireProtocol::kHttp2:
+    case WireProtocol::kGrpc:
+      return {"istio-h2", "istio", "h2"};
+    case WireProtocol::kTcp:
+      return {"istio-peer-exchange", "istio"};
+  }
+  return {};
+}
+
+Address AddressOf(const Mesh& mesh, const Workload& workload, World::Addresses addresses) {
+  if (!workload.ips.empty()) return Address{workload.ips.front()};
+  if (addresses == World::Addresses::kUnknown) return Address{};
+  const auto& ranges = mesh.options().pod_cidrs;
+  if (ranges.empty()) return Address{*ParseCidr(kPodRange)};
+  // Of several ranges nobody says which one the pod has.
+  return ranges.size() == 1 ? Address{ranges.front()} : Address{};
+}
+
+Result<std::vector<Approach>> PlanApproaches(const Mesh& mesh, const Case& question,
+                                             World::Addresses addresses) {
+  const Workload* caller = nullptr;
+  if (!question.from_workload.empty()) {
+    auto found = ResolveWorkload(mesh, question.from_workload);
+    if (!found.ok()) return found.error();
+    caller = found.value();
+  }
+  auto targets = !question.to_workload.empty()
+                     ? WorkloadTarget(mesh, question)
+                     : ServiceTargets(mesh, question, caller != nullptr ? caller->ns : "default");
+  if (!targets.ok()) return targets.error();
+  std::vector<Approach> approaches;
+  for (const auto& target : targets.value()) {
+    auto approach = Plan(mesh, question, addresses, caller, target);
+    if (!approach.ok()) return approach.error();
+    approaches.push_back(approach.Take());
+  }
+  return approaches;
+}
+
+}  // namespace meshproof

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "simulate/case.h"
+
+namespace meshproof {
+
+// The way from a case's caller to one workload: what the destination's proxy gets to see.
+struct Approach {
+  const Workload* caller = nullptr;  // null: outside
+  const Workload* destination = nullptr;
+  ProxyRequest request;
+  std::string caller_text;  // "default/sleep (no sidecar)"
+  std::string tls_text;     // why this connection is mTLS or plaintext
+  // The client presents a certificate that the input does not hold (DestinationRule MUTUAL).
+  const DestinationRule* unknown_certificate = nullptr;
+};
+
+// The workload that a case addresses, or, where it addresses a Service, one for each workload
+// behind it. An error: a name that is not in the input or a request that cannot be made.
+Result<std::vector<Approach>> PlanApproaches(const Mesh& mesh, const Case& question,
+                                             World::Addresses addresses);
+
+// What an Istio client offers as ALPN for a protocol (istio-semantics section 5).
+std::vector<std::string> MeshAlpn(WireProtocol protocol);
+
+// The address that a workload's packets carry: known from the input, one of the ranges that the
+// settings state, or unknown.
+Address AddressOf(const Mesh& mesh, const Workload& workload, World::Addresses addresses);
+
+}  // namespace meshproof

@@ -1,0 +1,437 @@
+// RBAC permissions and principals on one request. Envoy evaluates both alike; a missing value makes
+// a condition false and its negation true, and a repeated header is tried value by value
+// (envoy-facts sections 1.2 and 1.3). What is not known of the request (an address known as a
+// range, a value that the proxy makes up, an extension that cannot be seen through) makes the
+// condition unknown, and the three values combine as in Kleene's logic.
+
+#include "simulate/predicate.h"
+
+#include <charconv>
+
+#include "base/text.h"
+#include "match/path.h"
+
+namespace meshproof {
+namespace {
+
+constexpr std::string_view kJwtFilter = "envoy.filters.http.jwt_authn";
+constexpr std::string_view kHttpRbac = "envoy.filters.http.rbac";
+constexpr std::string_view kNetworkRbac = "envoy.filters.network.rbac";
+constexpr std::string_view kPeerPrincipal = "io.istio.peer_principal";
+
+void Note(std::vector<std::string>* unknown, std::string reason) {
+  if (unknown == nullptr) return;
+  for (const auto& known : *unknown) {
+    if (known == reason) return;
+  }
+  unknown->push_back(std::move(reason));
+}
+
+struct AddressView {
+  const Address* address = nullptr;  // null: no IP address there
+  std::string_view name;
+};
+
+AddressView AddressOf(AddressField field, const Stream& stream, FilterLevel level) {
+  const Connection& connection = stream.request->connection;
+  switch (field) {
+    case AddressField::kDestination:
+      return {&connection.destination, "the destination address"};
+    case AddressField::kDirectRemote:
+      return {stream.direct_peer_has_ip ? &connection.source : nullptr, "the caller's address"};
+    case AddressField::kSource:
+      return {&connection.source, "the caller's address"};
+    case AddressField::kRemote:
+      if (level == FilterLevel::kNetwork) return {&connection.source, "the caller's address"};
+      return {&stream.remote, "the client's address"};
+  }
+  return {};
+}
+
+Truth EvaluateAddress(const AddressPredicate& predicate, const Stream& stream, FilterLevel level,
+                      std::vector<std::string>* unknown) {
+  AddressView view = AddressOf(predicate.field, stream, level);
+  if (view.address == nullptr) return Truth::kFalse;
+  if (const auto* ip = std::get_if<IpAddress>(&view.address->value)) {
+    return ToTruth(predicate.range.Contains(*ip));
+  }
+  if (const auto* block = std::get_if<CidrRange>(&view.address->value)) {
+    if (predicate.range.Contains(*block)) return Truth::kTrue;
+    if (!predicate.range.Overlaps(*block)) return Truth::kFalse;
+    if (unknown != nullptr) {
+      Note(unknown, std::string(view.name) + " is known only as " + ToString(*view.address) +
+                        ", which " + ToString(predicate.range) + " cuts");
+    }
+    return Truth::kUnknown;
+  }
+  if (unknown != nullptr) {
+    Note(unknown, std::string(view.name) + " is not known (a rule asks whether it is in " +
+                      ToString(predicate.range) + ")");
+  }
+  return Truth::kUnknown;
+}
+
+Truth EvaluateAuthenticated(const AuthenticatedPredicate& predicate, const Stream& stream) {
+  if (!stream.tls) return Truth::kFalse;
+  if (!predicate.principal_name) return Truth::kTrue;
+  for (std::string_view name : PeerNames(stream.certificate)) {
+    if (predicate.principal_name->Matches(name)) return Truth::kTrue;
+  }
+  return Truth::kFalse;
+}
+
+// The value of a header; pseudo headers and `host`, which stands for `:authority`, included.
+struct HeaderValues {
+  std::vector<const HeaderMap::Entry*> entries;
+  std::optional<HeaderMap::Entry> pseudo;
+};
+
+bool PseudoHeader(std::string_view name, const HeaderMap& headers, HeaderMap::Entry* entry) {
+  entry->name = name;
+  if (name == ":authority" || name == "host") {
+    entry->value = headers.authority;
+    return headers.has_authority;
+  }
+  if (name == ":path") {
+    entry->value = headers.path;
+    return headers.has_path;
+  }
+  if (name == ":method") {
+    entry->value = headers.method;
+    return true;
+  }
+  if (name == ":scheme") {
+    entry->value = headers.scheme;
+    return true;
+  }
+  return false;
+}
+
+bool MatchesValue(const HeaderMatcher& matcher, std::string_view value) {
+  if (matcher.kind == HeaderMatcher::Kind::kString) return matcher.string.Matches(value);
+  int64_t number = 0;
+  auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+  return error == std::errc() && end == value.data() + value.size() && !value.empty() &&
+         number >= matcher.low && number < matcher.high;
+}
+
+struct HeaderResult {
+  bool present = false;
+  bool matched = false;  // some value matches
+  bool opaque = false;   // some value is not known
+};
+
+HeaderResult TryValues(const HeaderMatcher& matcher, std::string_view name,
+                       const HeaderMap& headers) {
+  HeaderResult result;
+  bool value_needed = matcher.kind != HeaderMatcher::Kind::kPresent;
+  HeaderMap::Entry pseudo;
+  if (name.starts_with(':') || name == "host") {
+    result.present = PseudoHeader(name, headers, &pseudo);
+    result.matched = result.present && value_needed && MatchesValue(matcher, pseudo.value);
+    return result;
+  }
+  for (const auto& entry : headers.entries()) {
+    if (entry.name != name) continue;
+    result.present = true;
+    if (!value_needed) return result;
+    if (entry.opaque) {
+      result.opaque = true;
+    } else if (MatchesValue(matcher, entry.value)) {
+      result.matched = true;
+      return result;
+    }
+  }
+  return result;
+}
+
+// The value at a path of the metadata of one filter; null where there is none.
+const Json* FindMetadata(const MetadataPredicate& predicate, Stream& stream, FilterLevel level,
+                         Json* made) {
+  if (predicate.path.empty()) return nullptr;
+  if (level == FilterLevel::kHttp && predicate.filter == kJwtFilter) {
+    if (!stream.jwt_payload || predicate.path[0] != "payload") return nullptr;
+    const Json* value = &*stream.jwt_payload;
+    for (size_t i = 1; i < predicate.path.size(); ++i) {
+      value = value->Find(predicate.path[i]);
+      if (value == nullptr) return nullptr;
+    }
+    return value;
+  }
+  const std::vector<RbacMetadata>* rbac = nullptr;
+  if (predicate.filter == kHttpRbac) rbac = &stream.http_rbac;
+  if (predicate.filter == kNetworkRbac) rbac = &stream.network_rbac;
+  if (rbac == nullptr || predicate.path.size() != 1) return nullptr;
+  for (const auto& entry : *rbac) {
+    std::string_view key = predicate.path[0];
+    if (key.starts_with(entry.prefix) && key.substr(entry.prefix.size()) == entry.key) {
+      *made = Json(entry.value);
+      return made;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::vector<std::string_view> PeerNames(const Certificate* certificate) {
+  if (certificate == nullptr) return {""};
+  std::vector<std::string_view> names(certificate->uri_sans.begin(), certificate->uri_sans.end());
+  names.insert(names.end(), certificate->dns_sans.begin(), certificate->dns_sans.end());
+  names.push_back(certificate->subject);
+  return names;
+}
+
+Truth Evaluate(const HeaderMatcher& matcher, Stream& stream, std::vector<std::string>* unknown) {
+  std::string lower;
+  std::string_view name = matcher.name;
+  for (char c : name) {
+    if (c >= 'A' && c <= 'Z') {
+      lower = ToLower(name);
+      name = lower;
+      break;
+    }
+  }
+  HeaderResult result = TryValues(matcher, name, stream.headers);
+  if (matcher.kind == HeaderMatcher::Kind::kPresent) {
+    return ToTruth((result.present == matcher.present) != matcher.invert);
+  }
+  if (!result.present) {
+    if (!matcher.treat_missing_as_empty) return Truth::kFalse;
+    return ToTruth(MatchesValue(matcher, "") != matcher.invert);
+  }
+  if (!result.matched && result.opaque) {
+    Note(unknown, "the value of header " + std::string(name) + " is made by the proxy");
+    return Truth::kUnknown;
+  }
+  return ToTruth(result.matched != matcher.invert);
+}
+
+bool Matches(const ValueMatcher& matcher, const Json& value) {
+  switch (matcher.kind) {
+    case ValueMatcher::Kind::kNull:
+      return value.is_null();
+    case ValueMatcher::Kind::kDouble:
+      return value.is_number() && value.as_double() == matcher.low;
+    case ValueMatcher::Kind::kDoubleRange:
+      return value.is_number() && value.as_double() >= matcher.low &&
+             value.as_double() < matcher.high;
+    case ValueMatcher::Kind::kString:
+      return value.is_string() && matcher.string.Matches(value.as_string());
+    case ValueMatcher::Kind::kBool:
+      return value.is_bool() && value.as_bool() == matcher.boolean;
+    case ValueMatcher::Kind::kPresent:
+      return matcher.boolean;  // the value is there, an explicit null too
+    case ValueMatcher::Kind::kList:
+      if (!value.is_array()) return false;
+      for (const auto& element : value.as_array()) {
+        for (const auto& one_of : matcher.children) {
+          if (Matches(one_of, element)) return true;
+        }
+      }
+      return false;
+    case ValueMatcher::Kind::kOr:
+      for (const auto& child : matcher.children) {
+        if (Matches(child, value)) return true;
+      }
+      return false;
+  }
+  return false;
+}
+
+Truth Evaluate(const MetadataPredicate& predicate, Stream& stream, FilterLevel level,
+               std::vector<std::string>* unknown) {
+  Json made;
+  const Json* value = FindMetadata(predicate, stream, level, &made);
+  if (value == nullptr && stream.opaque_filter_seen) {
+    Note(unknown, "metadata " + predicate.filter + " may be set by a filter that cannot be seen " +
+                      "through");
+    return Truth::kUnknown;
+  }
+  return ToTruth((value != nullptr && Matches(predicate.value, *value)) != predicate.invert);
+}
+
+namespace {
+
+// Evaluates one alternative of the variant; the three connectives stop at the first child that
+// settles them.
+struct Evaluator {
+  Stream& stream;
+  FilterLevel level;
+  std::vector<std::string>* unknown;
+
+  Truth Child(const Predicate& predicate) const {
+    return Evaluate(predicate, stream, level, unknown);
+  }
+
+  Truth operator()(const AnyPredicate&) const { return Truth::kTrue; }
+  Truth operator()(const AndPredicate& predicate) const {
+    Truth result = Truth::kTrue;
+    for (const auto& child : predicate.all) {
+      Truth value = Child(child);
+      if (value == Truth::kFalse) return value;
+      if (value == Truth::kUnknown) result = value;
+    }
+    return result;
+  }
+  Truth operator()(const OrPredicate& predicate) const {
+    Truth result = Truth::kFalse;
+    for (const auto& child : predicate.any) {
+      Truth value = Child(child);
+      if (value == Truth::kTrue) return value;
+      if (value == Truth::kUnknown) result = value;
+    }
+    return result;
+  }
+  Truth operator()(const NotPredicate& predicate) const {
+    return predicate.inner.empty() ? Truth::kFalse : Not(Child(predicate.inner.front()));
+  }
+  Truth operator()(const HeaderPredicate& predicate) const {
+    if (level == FilterLevel::kNetwork) return Truth::kFalse;
+    return Evaluate(predicate.header, stream, unknown);
+  }
+  Truth operator()(const UrlPathPredicate& predicate) const {
+    if (level == FilterLevel::kNetwork || !stream.headers.has_path) return Truth::kFalse;
+    return ToTruth(predicate.path.Matches(PathWithoutQuery(stream.headers.path)));
+  }
+  Truth operator()(const PathTemplatePredicate& predicate) const {
+    if (level == FilterLevel::kNetwork || !stream.headers.has_path || !predicate.regex) {
+      return Truth::kFalse;
+    }
+    return ToTruth(predicate.regex.FullMatch(PathWithoutQuery(stream.headers.path)));
+  }
+  Truth operator()(const AddressPredicate& predicate) const {
+    return EvaluateAddress(predicate, stream, level, unknown);
+  }
+  Truth operator()(const PortPredicate& predicate) const {
+    uint32_t port = stream.request->connection.destination_port;
+    return ToTruth(port >= predicate.begin && port < predicate.end);
+  }
+  Truth operator()(const ServerNamePredicate& predicate) const {
+    return ToTruth(predicate.name.Matches(stream.server_name));
+  }
+  Truth operator()(const MetadataPredicate& predicate) const {
+    return Evaluate(predicate, stream, level, unknown);
+  }
+  Truth operator()(const FilterStatePredicate& predicate) const {
+    // Only a waypoint has the peer in filter state; elsewhere the object is absent.
+    if (predicate.key != kPeerPrincipal || stream.proxy->mode != ProxyMode::kWaypoint ||
+        stream.certificate == nullptr || stream.certificate->uri_sans.empty()) {
+      return Truth::kFalse;
+    }
+    return ToTruth(predicate.value.Matches(stream.certificate->uri_sans.front()));
+  }
+  Truth operator()(const AuthenticatedPredicate& predicate) const {
+    return EvaluateAuthenticated(predicate, stream);
+  }
+  Truth operator()(const OpaquePredicate& predicate) const {
+    Note(unknown, "condition " + predicate.name + " cannot be seen through");
+    return Truth::kUnknown;
+  }
+};
+
+std::string ShowMetadata(const MetadataPredicate& predicate, Stream& stream, FilterLevel level) {
+  Json made;
+  const Json* value = FindMetadata(predicate, stream, level, &made);
+  if (value == nullptr) {
+    return predicate.filter == kJwtFilter ? (stream.jwt_payload ? "(no such claim)" : "(no token)")
+                                          : "(no such metadata)";
+  }
+  return value->is_string() ? value->as_string() : WriteJson(*value);
+}
+
+std::string ShowHeader(std::string_view written, Stream& stream) {
+  std::string name = ToLower(written);
+  HeaderMap::Entry pseudo;
+  if (name.starts_with(':') || name == "host") {
+    return PseudoHeader(name, stream.headers, &pseudo) ? std::string(pseudo.value)
+                                                       : "(no such header)";
+  }
+  std::string shown;
+  bool present = false;
+  for (const auto& entry : stream.headers.entries()) {
+    if (entry.name != name) continue;
+    if (present) shown += ", ";
+    shown += entry.opaque ? "(made by the proxy)" : std::string(entry.value);
+    present = true;
+  }
+  return present ? shown : "(no such header)";
+}
+
+std::string ShowPeer(const Stream& stream) {
+  if (!stream.tls) return "(plaintext, no identity)";
+  if (stream.certificate == nullptr) return "(no client certificate)";
+  std::string shown;
+  for (std::string_view name : PeerNames(stream.certificate)) {
+    if (name.empty()) continue;
+    if (!shown.empty()) shown += ", ";
+    shown += name;
+  }
+  return shown.empty() ? "(a certificate without names)" : shown;
+}
+
+const Predicate* FirstLeaf(const Predicate& predicate) {
+  const std::vector<Predicate>* children = nullptr;
+  if (const auto* both = std::get_if<AndPredicate>(&predicate.match)) children = &both->all;
+  if (const auto* either = std::get_if<OrPredicate>(&predicate.match)) children = &either->any;
+  if (const auto* negated = std::get_if<NotPredicate>(&predicate.match)) children = &negated->inner;
+  if (children == nullptr) return &predicate;
+  return children->empty() ? nullptr : FirstLeaf(children->front());
+}
+
+}  // namespace
+
+Truth Evaluate(const Predicate& predicate, Stream& stream, FilterLevel level,
+               std::vector<std::string>* unknown) {
+  return std::visit(Evaluator{stream, level, unknown}, predicate.match);
+}
+
+std::string ShownTo(const Predicate& predicate, Stream& stream, FilterLevel level) {
+  const Predicate* leaf = FirstLeaf(predicate);
+  if (leaf == nullptr) return "";
+  const auto& match = leaf->match;
+  if (const auto* header = std::get_if<HeaderPredicate>(&match)) {
+    return ShowHeader(header->header.name, stream);
+  }
+  if (std::holds_alternative<UrlPathPredicate>(match) ||
+      std::holds_alternative<PathTemplatePredicate>(match)) {
+    return std::string(PathWithoutQuery(stream.headers.path));
+  }
+  if (const auto* address = std::get_if<AddressPredicate>(&match)) {
+    AddressView view = AddressOf(address->field, stream, level);
+    return view.address == nullptr ? "(no address)" : ToString(*view.address);
+  }
+  if (std::holds_alternative<PortPredicate>(match)) {
+    return std::to_string(stream.request->connection.destination_port);
+  }
+  if (std::holds_alternative<ServerNamePredicate>(match)) {
+    return stream.server_name.empty() ? "(no SNI)" : stream.server_name;
+  }
+  if (const auto* metadata = std::get_if<MetadataPredicate>(&match)) {
+    return ShowMetadata(*metadata, stream, level);
+  }
+  if (std::holds_alternative<AuthenticatedPredicate>(match) ||
+      std::holds_alternative<FilterStatePredicate>(match)) {
+    return ShowPeer(stream);
+  }
+  return "";
+}
+
+std::string WrittenValues(const Predicate& predicate) {
+  if (!predicate.written.empty()) return predicate.written;
+  const std::vector<Predicate>* children = nullptr;
+  if (const auto* both = std::get_if<AndPredicate>(&predicate.match)) children = &both->all;
+  if (const auto* either = std::get_if<OrPredicate>(&predicate.match)) children = &either->any;
+  if (const auto* negated = std::get_if<NotPredicate>(&predicate.match)) children = &negated->inner;
+  if (children == nullptr) return "";
+  std::string values;
+  for (const auto& child : *children) {
+    std::string written = WrittenValues(child);
+    if (written.empty()) continue;
+    if (!values.empty()) values += ", ";
+    values += written;
+  }
+  return values;
+}
+
+}  // namespace meshproof

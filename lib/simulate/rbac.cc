@@ -1,0 +1,181 @@
+// Envoy's RBAC filters on one request. Policies are tried in byte order of their names and the
+// first that matches is the effective one; ALLOW admits on a match, DENY refuses on one, LOG never
+// refuses. Shadow rules run first and only leave metadata, which gates the external authorizer.
+// A policy whose match is not known is an open question of the run.
+
+#include "simulate/rbac.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace meshproof {
+namespace {
+
+constexpr std::string_view kBadCustom = "bad-CUSTOM-action";
+
+std::string Reasons(const std::vector<std::string>& reasons) {
+  return reasons.empty() ? "a condition cannot be seen through" : Join(reasons, "; ");
+}
+
+// The first policy that matches; a policy that may match is asked about.
+const RbacPolicy* EffectivePolicy(const Rbac& rules, Stream* stream, FilterLevel level) {
+  for (const auto& policy : rules.policies) {
+    Truth matched = Evaluate(*policy, *stream, level, nullptr);
+    if (matched == Truth::kUnknown) {
+      std::vector<std::string> reasons;
+      Evaluate(*policy, *stream, level, &reasons);
+      bool answer = stream->questions->Ask(policy.get(), Reasons(reasons));
+      stream->AddStep(Stage::kNone, Step::Result::kUnknown,
+                      "whether " + policy->name + " matches is not known: " + Reasons(reasons),
+                      policy->origin);
+      matched = ToTruth(answer);
+    }
+    if (matched == Truth::kTrue) return policy.get();
+  }
+  return nullptr;
+}
+
+void SetMetadata(std::vector<RbacMetadata>* metadata, std::string_view prefix, std::string_view key,
+                 std::string_view value) {
+  for (auto& entry : *metadata) {
+    if (entry.prefix == prefix && entry.key == key) {
+      entry.value = value;
+      return;
+    }
+  }
+  metadata->push_back({prefix, key, value});
+}
+
+bool IsAllowed(Rbac::Action action, bool matched) {
+  switch (action) {
+    case Rbac::Action::kAllow:
+      return matched;
+    case Rbac::Action::kDeny:
+      return !matched;
+    case Rbac::Action::kLog:
+      return true;
+  }
+  return true;
+}
+
+Stage StageOf(const Rbac& rules, const RbacPolicy* policy) {
+  if (policy != nullptr && policy->name.find(kBadCustom) != std::string::npos) {
+    return Stage::kCustom;
+  }
+  return rules.action == Rbac::Action::kAllow ? Stage::kAllow : Stage::kDeny;
+}
+
+std::string_view ActionName(Rbac::Action action) {
+  switch (action) {
+    case Rbac::Action::kAllow:
+      return "ALLOW";
+    case Rbac::Action::kDeny:
+      return "DENY";
+    case Rbac::Action::kLog:
+      return "AUDIT";
+  }
+  return "";
+}
+
+void RunShadow(const RbacFilter& filter, FilterLevel level, Stream* stream) {
+  const Rbac& rules = *filter.shadow_rules;
+  const RbacPolicy* policy = EffectivePolicy(rules, stream, level);
+  bool allowed = IsAllowed(rules.action, policy != nullptr);
+  auto& metadata = level == FilterLevel::kHttp ? stream->http_rbac : stream->network_rbac;
+  std::string_view prefix = filter.shadow_rules_stat_prefix;
+  if (policy != nullptr) SetMetadata(&metadata, prefix, "shadow_effective_policy_id", policy->name);
+  SetMetadata(&metadata, prefix, "shadow_engine_result", allowed ? "allowed" : "denied");
+  bool custom = prefix == "istio_ext_authz_";
+  if (custom && policy != nullptr) stream->custom_policy = policy;
+  if (!stream->trace) return;
+  std::string text =
+      custom ? "CUSTOM: " : "dry run of " + std::string(ActionName(rules.action)) + ": ";
+  text += policy != nullptr ? policy->name + " matches" : "no rule matches";
+  stream->AddStep(custom ? Stage::kCustom : StageOf(rules, policy),
+                  policy != nullptr ? Step::Result::kMatch : Step::Result::kNoMatch,
+                  std::move(text), policy != nullptr ? policy->origin : Origin());
+}
+
+void Refuse(const Rbac& rules, const RbacPolicy* policy, FilterLevel level, Stream* stream) {
+  Stage stage = StageOf(rules, policy);
+  std::string details = RbacDetails(policy != nullptr ? std::string_view(policy->name) : "none");
+  if (level == FilterLevel::kNetwork) {
+    CloseConnection(stream, stage, std::move(details));
+  } else {
+    SendLocalReply(stream, Outcome::kDeny, 403, std::move(details), "RBAC: access denied", stage);
+  }
+  stream->verdict->decided_by = policy != nullptr ? policy->origin : Origin();
+  if (policy == nullptr && stream->trace) {
+    stream->verdict->near_misses = FindNearMisses(rules, *stream, level);
+  }
+}
+
+FilterStatus Enforce(const RbacFilter& filter, FilterLevel level, Stream* stream) {
+  const Rbac& rules = *filter.rules;
+  const RbacPolicy* policy = EffectivePolicy(rules, stream, level);
+  bool allowed = IsAllowed(rules.action, policy != nullptr);
+  if (level == FilterLevel::kHttp) {
+    std::string_view prefix = filter.rules_stat_prefix;
+    if (policy != nullptr) {
+      SetMetadata(&stream->http_rbac, prefix, "enforced_effective_policy_id", policy->name);
+    }
+    SetMetadata(&stream->http_rbac, prefix, "enforced_engine_result",
+                allowed ? "allowed" : "denied");
+  }
+  if (stream->trace) {
+    std::string text(ActionName(rules.action));
+    text += policy != nullptr ? ": " + policy->name + " matches" : ": no rule matches";
+    Step::Result result = !allowed            ? Step::Result::kRefuse
+                          : policy != nullptr ? Step::Result::kMatch
+                                              : Step::Result::kNoMatch;
+    stream->AddStep(rules.action == Rbac::Action::kLog ? Stage::kNone : StageOf(rules, policy),
+                    result, std::move(text), policy != nullptr ? policy->origin : Origin());
+  }
+  if (!allowed) {
+    Refuse(rules, policy, level, stream);
+    return FilterStatus::kStop;
+  }
+  if (rules.action == Rbac::Action::kAllow) stream->verdict->decided_by = policy->origin;
+  return FilterStatus::kContinue;
+}
+
+}  // namespace
+
+Truth Evaluate(const RbacPolicy& policy, Stream& stream, FilterLevel level,
+               std::vector<std::string>* unknown) {
+  auto any_of = [&](const std::vector<Predicate>& predicates) {
+    Truth result = Truth::kFalse;
+    for (const auto& predicate : predicates) {
+      Truth value = Evaluate(predicate, stream, level, unknown);
+      if (value == Truth::kTrue) return value;
+      if (value == Truth::kUnknown) result = value;
+    }
+    return result;
+  };
+  Truth permitted = any_of(policy.permissions);
+  if (permitted == Truth::kFalse) return permitted;
+  Truth identified = any_of(policy.principals);
+  if (identified == Truth::kFalse) return identified;
+  if (policy.has_condition) return Truth::kUnknown;
+  if (permitted == Truth::kUnknown || identified == Truth::kUnknown) return Truth::kUnknown;
+  return Truth::kTrue;
+}
+
+std::string RbacDetails(std::string_view policy_id) {
+  std::string details = "rbac_access_denied_matched_policy[";
+  for (char c : policy_id) {
+    bool space = c == ' ' || (c >= '\t' && c <= '\r');
+    details += space ? '_' : c;
+  }
+  details += ']';
+  return details;
+}
+
+FilterStatus RunRbac(const RbacFilter& filter, FilterLevel level, Stream* stream) {
+  if (filter.shadow_rules) RunShadow(filter, level, stream);
+  if (!filter.rules) return FilterStatus::kContinue;
+  return Enforce(filter, level, stream);
+}
+
+}  // namespace meshproof

@@ -1,0 +1,150 @@
+// What the reader costs beside yaml-cpp's bare event parse of the same bytes, on one thread. Times
+// are the least of alternating runs.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "source/bare_parse.h"
+#include "source/source.h"
+
+namespace meshproof {
+namespace {
+
+std::string MakeManifests(size_t size) {
+  std::string text;
+  for (int i = 0; text.size() < size; ++i) {
+    text += fmt::format(R"(apiVersion: v1
+kind: Service
+metadata:
+  name: service-{0}
+  namespace: team-{1}
+  labels:
+    app: service-{0}
+    app.kubernetes.io/part-of: "shop"
+spec:
+  selector:
+    app: service-{0}
+  ports:
+  - name: http
+    port: 80
+    targetPort: 8080
+  - {{name: metrics, port: 9090, protocol: TCP}}
+---
+# The workload behind it.
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: service-{0}
+  namespace: team-{1}
+spec:
+  replicas: 2
+  selector:
+    matchLabels:
+      app: service-{0}
+  template:
+    metadata:
+      annotations:
+        prometheus.io/scrape: "true"
+        sidecar.istio.io/inject: "true"
+      labels:
+        app: service-{0}
+        version: v1
+    spec:
+      serviceAccountName: service-{0}
+      containers:
+      - name: main
+        image: registry.example.com/team-{1}/service-{0}:1.{1}.{0}
+        args: ["--listen=:8080", "--log-level=info"]
+        command:
+        - /bin/sh
+        - -c
+        - |
+          set -e
+          exec /usr/local/bin/server \
+            --config /etc/service/config.yaml
+        ports:
+        - containerPort: 8080
+        resources:
+          requests:
+            cpu: 100m
+            memory: 128Mi
+          limits:
+            memory: 256Mi
+        readinessProbe:
+          httpGet:
+            path: /healthz
+            port: 8080
+          periodSeconds: 5
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata:
+  name: service-{0}
+  namespace: team-{1}
+spec:
+  selector:
+    matchLabels:
+      app: service-{0}
+  action: ALLOW
+  rules:
+  - from:
+    - source:
+        principals:
+        - cluster.local/ns/team-{1}/sa/service-{2}
+        - "cluster.local/ns/istio-system/sa/istio-ingressgateway-service-account"
+    to:
+    - operation:
+        methods: [GET, HEAD]
+        paths: ["/api/v1/*", "/healthz"]
+        ports: ["8080"]
+    when:
+    - key: request.headers[x-tenant]
+      values: ["tenant-{1}", 'tenant-{2}']
+---
+)",
+                        i, i % 50, i + 1);
+  }
+  return text;
+}
+
+double Seconds(const auto& body) {
+  auto start = std::chrono::steady_clock::now();
+  body();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+int Run(int runs, unsigned threads) {
+  const std::string text = MakeManifests(size_t{11} << 20);
+  const double megabytes = static_cast<double>(text.size()) / 1e6;
+  double bare = 1e9;
+  double reader = 1e9;
+  size_t events = 0;
+  size_t documents = 0;
+  for (int i = 0; i < runs; ++i) {
+    bare = std::min(bare, Seconds([&] { events = BareEventParse(text); }));
+    std::string copy = text;
+    reader = std::min(reader, Seconds([&] {
+                        documents =
+                            ParseText("bench.yaml", std::move(copy), threads).documents.size();
+                      }));
+  }
+  std::printf("%.1f MB, %zu events, %zu documents, %d runs\n", megabytes, events, documents, runs);
+  std::printf("bare event parse  %7.2f MB/s\n", megabytes / bare);
+  std::printf("reader            %7.2f MB/s\n", megabytes / reader);
+  std::printf("ratio             %7.3f\n", reader / bare);
+  return 0;
+}
+
+}  // namespace
+}  // namespace meshproof
+
+int main(int argc, char** argv) {
+  int runs = argc > 1 ? std::atoi(argv[1]) : 5;
+  unsigned threads = argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 1;
+  return meshproof::Run(std::max(runs, 1), threads);
+}
