@@ -68,10 +68,11 @@ class Canonicalizer {
     if (path.empty() || !IsSlash(path[0])) out_.push_back('/');
   }
 
-  // False where the path is refused: it holds %00.
+  // False where the path is refused: it holds %00 (or NUL, which no codec lets through).
   bool Run() {
     while (at_ < in_.size()) {
       char c = in_[at_];
+      if (c == '\0') return false;
       if (size_t dot = DotLength(at_); dot > 0) {
         TakeDot(dot);
       } else if (c == '\\') {

@@ -109,6 +109,8 @@ TEST_CASE("normalization, the cases that matter most") {
     CAPTURE(row.path);
     CHECK(Describe(NormalizePath(row.path, row.options), row.path) == row.result);
   }
+  CHECK(NormalizePath(std::string_view("/a\0b", 4), base).outcome ==
+        NormalizedPath::Outcome::kReject);
   CHECK(PathWithoutQuery("/a?b#c") == "/a");
   CHECK(PathWithoutQuery("/a#b?c") == "/a");
   CHECK(PathWithoutQuery("/a") == "/a");

@@ -122,8 +122,9 @@ ClientTlsChoice ByRule(const ClientTls& tls, const Workload& client, bool rule_s
         "plaintext";
     return out;
   }
-  if (mutual && tls.credential_name.value.empty() && tls.client_certificate.value.empty()) {
-    out.reason = "the DestinationRule sets tls mode MUTUAL without a client certificate";
+  if (mutual && tls.credential_name.value.empty() &&
+      (tls.client_certificate.value.empty() || tls.private_key.value.empty())) {
+    out.reason = "the DestinationRule sets tls mode MUTUAL without a certificate and its key";
     return out;
   }
   out.kind = mutual ? ClientTlsChoice::Kind::kMutual : ClientTlsChoice::Kind::kSimple;
@@ -189,7 +190,9 @@ ClientTlsChoice Mesh::ChooseClientTls(const Workload& client, const MeshService&
                                       const Workload& workload) const {
   ClientTlsChoice out;
   if (client.mode != ProxyMode::kSidecar && client.mode != ProxyMode::kGateway) {
-    out.reason = "the client has no sidecar";
+    out.reason = client.mode == ProxyMode::kNone
+                     ? "the client has no proxy"
+                     : "what an ambient client sends is not modelled yet";
     return out;
   }
   if (!IsVisible(client, service)) {

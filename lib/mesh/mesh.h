@@ -189,9 +189,9 @@ class Mesh {
   const DestinationRule* DestinationRuleFor(const Workload& client,
                                             const MeshService& service) const;
 
-  // Servers of Gateways that select this gateway workload, oldest Gateway first, with the port its
-  // proxy listens on
-  // (target port of its Service where that maps the server's port; else the server's port).
+  // Servers of Gateways that select this gateway workload, oldest Gateway first, with the port that
+  // its proxy listens on (target port of its oldest Service that has the server's port; else that
+  // number itself). Which of them istiod merges or drops is not decided here.
   struct BoundServer {
     const Gateway* gateway = nullptr;
     const GatewayServer* server = nullptr;

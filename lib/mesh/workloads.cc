@@ -217,28 +217,36 @@ Workload MeshBuilder::MakeWorkload(const WorkloadEntry& entry) const {
 void MeshBuilder::BuildWorkloads() {
   revisions_ = Revisions::Of(model_);
   waypoint_gateways_ = WaypointGateways(model_);
-  std::vector<Group> groups = GroupPods();
-  std::vector<std::pair<Workload, const Group*>> made;
-  for (const Group& group : groups) made.emplace_back(MakeWorkload(group), &group);
+  struct Planned {
+    std::string_view ns, name;
+    int rank;
+    const Group* group;  // exactly one of the two is set
+    const WorkloadEntry* entry;
+  };
+  const std::vector<Group> groups = GroupPods();
+  std::vector<Planned> planned;
+  for (const Group& group : groups) {
+    const ObjectMeta& meta = group.lead->meta;
+    planned.push_back({meta.ns, group.name, KindRank(meta.kind), &group, nullptr});
+  }
   for (const WorkloadEntry& entry : model_.workload_entries) {
-    made.emplace_back(MakeWorkload(entry), nullptr);
+    planned.push_back({entry.meta.ns, entry.meta.name, KindRank("WorkloadEntry"), nullptr, &entry});
   }
-  std::stable_sort(made.begin(), made.end(), [](const auto& a, const auto& b) {
-    const int rank_a = KindRank(a.first.object->kind);
-    const int rank_b = KindRank(b.first.object->kind);
-    return std::tie(a.first.ns, a.first.name, rank_a) < std::tie(b.first.ns, b.first.name, rank_b);
+  std::stable_sort(planned.begin(), planned.end(), [](const Planned& a, const Planned& b) {
+    return std::tie(a.ns, a.name, a.rank) < std::tie(b.ns, b.name, b.rank);
   });
-  mesh_.workloads_.reserve(made.size());
-  for (auto& [workload, group] : made) {
-    mesh_.workload_index_.emplace(workload.ns + "/" + workload.name, mesh_.workloads_.size());
-    for (const IpAddress& ip : workload.ips) {
-      mesh_.workload_addresses_.emplace(ip, mesh_.workloads_.size());
-    }
-    mesh_.workloads_.push_back(std::move(workload));
+  mesh_.workloads_.reserve(planned.size());
+  for (size_t i = 0; i < planned.size(); ++i) {
+    mesh_.workloads_.push_back(planned[i].group ? MakeWorkload(*planned[i].group)
+                                                : MakeWorkload(*planned[i].entry));
+    const Workload& workload = mesh_.workloads_.back();
+    mesh_.workload_index_.emplace(workload.ns + "/" + workload.name, i);
+    for (const IpAddress& ip : workload.ips) mesh_.workload_addresses_.emplace(ip, i);
   }
-  for (size_t i = 0; i < made.size(); ++i) {
-    if (!made[i].second) continue;
-    for (std::string_view alias : made[i].second->aliases) {
+  // A workload's own name goes before the name of another one's pod.
+  for (size_t i = 0; i < planned.size(); ++i) {
+    if (!planned[i].group) continue;
+    for (std::string_view alias : planned[i].group->aliases) {
       mesh_.workload_index_.emplace(mesh_.workloads_[i].ns + "/" + std::string(alias), i);
     }
   }

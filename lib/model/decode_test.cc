@@ -192,6 +192,20 @@ spec:
   CHECK(policy.rules[1].from.empty());
 }
 
+TEST_CASE("wrong types in metadata are said once") {
+  auto label = ModelOf(
+      "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n"
+      "metadata: {name: p, labels: {a: 1}}\n");
+  REQUIRE(label->diagnostics.size() == 1);
+  CHECK(label->diagnostics[0].message.find("is refused: `a` must be a string") !=
+        std::string::npos);
+  CHECK(label->authorization_policies.empty());
+  auto name =
+      ModelOf("apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: 1}\n");
+  REQUIRE(name->diagnostics.size() == 2);
+  CHECK(PlaceOf(name->diagnostics[1].span) == "3:18");
+}
+
 TEST_CASE("null rules are kept with --keep-invalid, as istiod skips them") {
   ModelOptions keep;
   keep.keep_invalid = true;

@@ -251,6 +251,16 @@ std::string PreferredVersion(const KindInfo& info) {
                             : std::string(info.group) + "/" + std::string(version);
 }
 
+template <typename T>
+void Append(std::vector<T>* to, std::vector<T>* from) {
+  if (to->empty()) {
+    *to = std::move(*from);
+    return;
+  }
+  to->insert(to->end(), std::make_move_iterator(from->begin()),
+             std::make_move_iterator(from->end()));
+}
+
 // Decodes documents of one file after the other into a part.
 class PartDecoder {
  public:
@@ -374,11 +384,16 @@ class PartDecoder {
 
   void Add(const Node& node, std::string_view kind, std::string_view api_version,
            const KindInfo& info) {
+    std::vector<Diagnostic>* diagnostics = &part_.model.diagnostics;
     ObjectMeta meta;
-    Report report(file_, nullptr, &part_.model.diagnostics);
+    // The schema of a custom resource speaks of its metadata too: once is enough.
+    std::vector<Diagnostic> unsaid;
+    bool has_schema = info.group == kSecurity || info.group == kNetworking;
+    Report meta_report(file_, &meta, has_schema ? &unsaid : diagnostics);
+    DecodeMeta(Fields(&node, meta_report), &meta);
+    Report report(file_, nullptr, diagnostics);
     Arrival arrival{part_, options_, Fields(&node, report), std::move(meta), report};
     report.set_meta(&arrival.meta);
-    DecodeMeta(arrival.fields, &arrival.meta);
     arrival.meta.kind = kind;
     arrival.meta.api_version = api_version;
     if (info.cluster_scoped) {
@@ -388,6 +403,7 @@ class PartDecoder {
       arrival.meta.ns = *default_namespace_;
     }
     if (arrival.meta.name.empty() && !IsGenerated(node)) {
+      Append(diagnostics, &unsaid);
       report.Refuse(arrival.meta.span, "it has no `metadata.name`");
       return SkipRefused(part_, arrival.meta);
     }
@@ -405,16 +421,6 @@ class PartDecoder {
   const SourceFile* file_ = nullptr;
   const std::string* default_namespace_ = nullptr;
 };
-
-template <typename T>
-void Append(std::vector<T>* to, std::vector<T>* from) {
-  if (to->empty()) {
-    *to = std::move(*from);
-    return;
-  }
-  to->insert(to->end(), std::make_move_iterator(from->begin()),
-             std::make_move_iterator(from->end()));
-}
 
 template <typename Use>
 void ForEachList(Use use) {

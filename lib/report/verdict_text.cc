@@ -63,7 +63,9 @@ std::string Advice(const Verdict& verdict) {
                  ? "security lets it through, but no route takes it: check host and path"
                  : "";
     case Outcome::kUndetermined:
-      return "state what is missing, and ask again";
+      return "state what is missing (--source-ip, --principal, --jwt, --ext-authz), or add it to "
+             "the "
+             "input";
     case Outcome::kDeny:
     case Outcome::kReject:
       break;
@@ -137,7 +139,7 @@ std::string VerdictLine(const Verdict& verdict, const Style& style) {
 }
 
 std::string DecisionText(const Verdict& verdict) {
-  if (verdict.outcome == Outcome::kUndetermined) return "nobody can say: something is missing";
+  if (verdict.outcome == Outcome::kUndetermined) return "something that decides is not known";
   std::string by = OriginText(verdict.decided_by);
   if (!by.empty()) return std::string(StageName(verdict)) + ": " + by;
   if (verdict.outcome == Outcome::kAllow) return "no policy stands in the way";

@@ -240,7 +240,11 @@ void ConnectionManager::MutateHeaders(Stream* stream) const {
   HeaderMap& headers = stream->headers;
   bool edge = config_.use_remote_address;
   if (!headers.entries().empty()) {
-    headers.Remove("expect");
+    // Envoy answers 100 itself.
+    const auto* expect = headers.Find("expect");
+    if (expect != nullptr && EqualsIgnoreCase(expect->value, "100-continue")) {
+      headers.Remove("expect");
+    }
     if (!IsUpgrade(headers)) {
       headers.Remove("connection");
       headers.Remove("upgrade");
@@ -248,10 +252,10 @@ void ConnectionManager::MutateHeaders(Stream* stream) const {
     headers.Remove("keep-alive");
     headers.Remove("proxy-connection");
     headers.Remove("transfer-encoding");
-    if (const auto* te = headers.Find("te")) {
+    if (const auto* te = headers.Find("te"); te != nullptr && !te->value.empty()) {
       auto parts = Split(te->value, ',');
       bool trailers = std::any_of(parts.begin(), parts.end(), [](std::string_view part) {
-        return EqualsIgnoreCase(TrimSpace(part), "trailers");
+        return TrimSpace(part) == "trailers";
       });
       if (trailers) {
         headers.Set("te", "trailers");
@@ -284,13 +288,18 @@ void ConnectionManager::MutateHeaders(Stream* stream) const {
   }
   if (headers.scheme.empty()) {
     std::string_view proto = headers.Find("x-forwarded-proto")->value;
-    headers.scheme = proto == "http" || proto == "https" ? proto : scheme;
+    if (EqualsIgnoreCase(proto, "http")) scheme = "http";
+    if (EqualsIgnoreCase(proto, "https")) scheme = "https";
+    headers.scheme = scheme;
   }
   MutateClientCertificate(stream);
 }
 
 RouteChoice ConnectionManager::ChooseRoute(Stream* stream) const {
   RouteChoice choice;
+  // Without the protocol of the client no route is looked for (measured).
+  const auto* proto = stream->headers.Find("x-forwarded-proto");
+  if (proto == nullptr || proto->value.empty()) return choice;
   if (routes_ != nullptr) return routes_->Find(stream);
   if (config_.rds.empty()) {
     choice.kind = stream->headers.has_path ? RouteChoice::Kind::kDefault : RouteChoice::Kind::kNone;

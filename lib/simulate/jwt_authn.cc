@@ -139,6 +139,12 @@ struct JwtAuthenticator::Location {
   enum class Kind { kHeader, kParam, kCookie } kind = Kind::kHeader;
   std::string name;    // a header's in lower case
   std::string prefix;  // kHeader
+
+  // The order in which locations are read.
+  bool Before(const Location& other) const {
+    return kind != other.kind ? kind < other.kind : name + prefix < other.name + other.prefix;
+  }
+  friend bool operator==(const Location&, const Location&) = default;
 };
 
 struct JwtAuthenticator::Provider {
@@ -193,16 +199,9 @@ JwtAuthenticator::JwtAuthenticator(const JwtFilter& filter, KeySets* key_sets, T
     for (const auto& cookie : config.from_cookies) {
       locations.push_back({Kind::kCookie, cookie, ""});
     }
-    // Headers, parameters, cookies, each by name (and prefix); one that stands twice is one.
-    std::stable_sort(locations.begin(), locations.end(), [](const auto& a, const auto& b) {
-      if (a.kind != b.kind) return a.kind < b.kind;
-      return a.name + a.prefix < b.name + b.prefix;
-    });
-    locations.erase(std::unique(locations.begin(), locations.end(),
-                                [](const auto& a, const auto& b) {
-                                  return a.kind == b.kind && a.name + a.prefix == b.name + b.prefix;
-                                }),
-                    locations.end());
+    std::stable_sort(locations.begin(), locations.end(),
+                     [](const Location& a, const Location& b) { return a.Before(b); });
+    locations.erase(std::unique(locations.begin(), locations.end()), locations.end());
     providers_.push_back(std::move(provider));
   }
 }
@@ -296,52 +295,55 @@ class JwtAuthenticator::Verifier {
     return outcome;
   }
 
-  // Headers by name and prefix, then parameters, then cookies, over all `providers`.
+  // Headers by name and prefix, then parameters, then cookies, over all `providers`. Each line of a
+  // header that the header map does not join is a token of its own.
   std::vector<Token> Extract(const std::vector<const Provider*>& providers) {
     std::vector<Token> tokens;
     for (const Provider* provider : providers) {
       for (const auto& location : provider->locations) {
-        auto same = std::find_if(tokens.begin(), tokens.end(), [&](const Token& token) {
-          return token.location->kind == location.kind &&
-                 token.location->name + token.location->prefix == location.name + location.prefix;
-        });
-        if (same != tokens.end()) {
-          same->providers.push_back(provider);
-          continue;
+        bool read = false;
+        for (auto& token : tokens) {
+          if (!(*token.location == location)) continue;
+          token.providers.push_back(provider);
+          read = true;
         }
-        auto text = Read(location);
-        if (text) tokens.push_back({std::move(*text), &location, {provider}});
+        if (!read) Read(location, provider, &tokens);
       }
     }
     if (providers.size() > 1) {
       std::stable_sort(tokens.begin(), tokens.end(), [](const Token& a, const Token& b) {
-        if (a.location->kind != b.location->kind) return a.location->kind < b.location->kind;
-        return a.location->name + a.location->prefix < b.location->name + b.location->prefix;
+        return a.location->Before(*b.location);
       });
     }
     if (!tokens.empty()) token_seen_ = true;
     return tokens;
   }
 
-  std::optional<std::string> Read(const Location& location) {
-    HeaderMap& headers = stream_.headers;
+  void Read(const Location& location, const Provider* provider, std::vector<Token>* tokens) {
+    const HeaderMap& headers = stream_.headers;
     switch (location.kind) {
       case Location::Kind::kHeader:
-        if (!headers.Has(location.name)) return std::nullopt;
-        return FromHeader(headers.Joined(location.name), location.prefix);
+        for (const auto& entry : headers.entries()) {
+          if (entry.name != location.name) continue;
+          auto text = FromHeader(entry.value, location.prefix);
+          if (text) tokens->push_back({std::move(*text), &location, {provider}});
+        }
+        break;
       case Location::Kind::kParam: {
-        if (headers.path.find('?') == std::string_view::npos) return std::nullopt;
+        if (headers.path.find('?') == std::string_view::npos) break;
         QueryParams params = ParseQuery(headers.path, PercentDecoding::kYes);
         auto found = params.find(location.name);
-        if (found == params.end()) return std::nullopt;
-        return found->second.front();
+        if (found != params.end()) {
+          tokens->push_back({found->second.front(), &location, {provider}});
+        }
+        break;
       }
       case Location::Kind::kCookie:
-        auto cookie = FindCookie(headers, location.name);
-        if (!cookie) return std::nullopt;
-        return std::string(*cookie);
+        if (auto cookie = FindCookie(headers, location.name)) {
+          tokens->push_back({std::string(*cookie), &location, {provider}});
+        }
+        break;
     }
-    return std::nullopt;
   }
 
   // The prefix may stand anywhere; the token starts at the first character of one behind it and

@@ -80,12 +80,7 @@ Truth EvaluateAuthenticated(const AuthenticatedPredicate& predicate, const Strea
   return Truth::kFalse;
 }
 
-// The value of a header; pseudo headers and `host`, which stands for `:authority`, included.
-struct HeaderValues {
-  std::vector<const HeaderMap::Entry*> entries;
-  std::optional<HeaderMap::Entry> pseudo;
-};
-
+// The value of a pseudo header, or of `host`, which stands for `:authority`.
 bool PseudoHeader(std::string_view name, const HeaderMap& headers, HeaderMap::Entry* entry) {
   entry->name = name;
   if (name == ":authority" || name == "host") {
@@ -107,40 +102,66 @@ bool PseudoHeader(std::string_view name, const HeaderMap& headers, HeaderMap::En
   return false;
 }
 
+// absl::SimpleAtoi: blanks around and a sign are accepted.
+std::optional<int64_t> ParseInteger(std::string_view text) {
+  text = TrimSpace(text);
+  if (text.starts_with('+')) {
+    text.remove_prefix(1);
+    if (text.starts_with('-')) return std::nullopt;
+  }
+  int64_t number = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
 bool MatchesValue(const HeaderMatcher& matcher, std::string_view value) {
   if (matcher.kind == HeaderMatcher::Kind::kString) return matcher.string.Matches(value);
-  int64_t number = 0;
-  auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-  return error == std::errc() && end == value.data() + value.size() && !value.empty() &&
-         number >= matcher.low && number < matcher.high;
+  auto number = ParseInteger(value);
+  return number && *number >= matcher.low && *number < matcher.high;
+}
+
+// Whether a value that the proxy makes up matches: it is not empty, and a request id is a UUID in
+// lower case.
+Truth MatchesOpaque(const HeaderMatcher& matcher, std::string_view name) {
+  if (matcher.kind != HeaderMatcher::Kind::kString) return Truth::kUnknown;
+  const StringMatcher& string = matcher.string;
+  if (string.kind == StringMatcher::Kind::kRegex) {
+    return string.value == ".+" || string.value == ".*" ? Truth::kTrue : Truth::kUnknown;
+  }
+  if (name != "x-request-id") return Truth::kUnknown;
+  constexpr size_t kUuidLength = 36;
+  std::string wanted = string.ignore_case ? ToLower(string.value) : string.value;
+  bool possible = wanted.size() <= kUuidLength &&
+                  wanted.find_first_not_of("0123456789abcdef-") == std::string::npos &&
+                  (string.kind != StringMatcher::Kind::kExact || wanted.size() == kUuidLength);
+  return possible ? Truth::kUnknown : Truth::kFalse;
 }
 
 struct HeaderResult {
   bool present = false;
-  bool matched = false;  // some value matches
-  bool opaque = false;   // some value is not known
+  Truth matched = Truth::kFalse;  // some value matches
 };
 
 HeaderResult TryValues(const HeaderMatcher& matcher, std::string_view name,
                        const HeaderMap& headers) {
   HeaderResult result;
   bool value_needed = matcher.kind != HeaderMatcher::Kind::kPresent;
-  HeaderMap::Entry pseudo;
   if (name.starts_with(':') || name == "host") {
+    HeaderMap::Entry pseudo;
     result.present = PseudoHeader(name, headers, &pseudo);
-    result.matched = result.present && value_needed && MatchesValue(matcher, pseudo.value);
+    if (result.present && value_needed)
+      result.matched = ToTruth(MatchesValue(matcher, pseudo.value));
     return result;
   }
   for (const auto& entry : headers.entries()) {
     if (entry.name != name) continue;
     result.present = true;
     if (!value_needed) return result;
-    if (entry.opaque) {
-      result.opaque = true;
-    } else if (MatchesValue(matcher, entry.value)) {
-      result.matched = true;
-      return result;
-    }
+    Truth matched =
+        entry.opaque ? MatchesOpaque(matcher, name) : ToTruth(MatchesValue(matcher, entry.value));
+    if (matched != Truth::kFalse) result.matched = matched;
+    if (matched == Truth::kTrue) return result;
   }
   return result;
 }
@@ -194,17 +215,17 @@ Truth Evaluate(const HeaderMatcher& matcher, Stream& stream, std::vector<std::st
   }
   HeaderResult result = TryValues(matcher, name, stream.headers);
   if (matcher.kind == HeaderMatcher::Kind::kPresent) {
-    return ToTruth((result.present == matcher.present) != matcher.invert);
+    bool present = result.present || matcher.treat_missing_as_empty;
+    return ToTruth((present == matcher.present) != matcher.invert);
   }
   if (!result.present) {
     if (!matcher.treat_missing_as_empty) return Truth::kFalse;
     return ToTruth(MatchesValue(matcher, "") != matcher.invert);
   }
-  if (!result.matched && result.opaque) {
+  if (result.matched == Truth::kUnknown && unknown != nullptr) {
     Note(unknown, "the value of header " + std::string(name) + " is made by the proxy");
-    return Truth::kUnknown;
   }
-  return ToTruth(result.matched != matcher.invert);
+  return matcher.invert ? Not(result.matched) : result.matched;
 }
 
 bool Matches(const ValueMatcher& matcher, const Json& value) {

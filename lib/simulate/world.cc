@@ -314,6 +314,12 @@ Result<Verdict> World::Run(const Case& question, Addresses addresses, Detail det
   std::vector<const Workload*> endpoints;
   for (auto& approach : approaches.value()) {
     approach.request.now = now;
+    // A bare connection shows an authorizer nothing to judge by: a meshtest that states no answer
+    // means the refusal, as the recorded meshes do. `can` assumes nothing.
+    if (addresses == Addresses::kAssume && question.protocol == WireProtocol::kTcp &&
+        !question.ext_authz) {
+      approach.request.ext_authz = ExtAuthzAnswer::kDeny;
+    }
     verdicts.push_back(impl_->RunHop(approach, addresses, question.follow, 0, detail));
     endpoints.push_back(approach.destination);
   }

@@ -360,6 +360,7 @@ TEST_CASE("comments are found outside scalars") {
            {"a: b # c\n# d\n", "5-8, 9-12 alone"},
            {"a: b#c\nd: 'x # y' # z", "18-21"},
            {"a: |  # h\n  # data\n# c", "6-9, 19-22 alone"},
+           {"a: | # c\nb: 1", "5-8"},
            {"a: [ # x\n  1, # y\n ] # z\n", "5-8, 14-17, 21-24"},
            {"a: \"m\n  # n\" # o", "13-16"},
            {"#x\n#y\n---\n#z\na: 1 #w\n...\n#v",

@@ -195,10 +195,10 @@ uint32_t BlockEnd(std::string_view text, uint32_t at, std::string_view value,
   uint32_t line_end = LineEnd(text, header);
   uint32_t hash = header;
   while (hash < line_end && IsBlank(text[hash])) ++hash;
-  if (hash < line_end && hash > header && text[hash] == '#') *comment = {hash, line_end, false};
 
   size_t first = value.find_first_not_of(" \n");
   if (first == std::string_view::npos) return header;
+  if (hash < line_end && hash > header && text[hash] == '#') *comment = {hash, line_end, false};
   size_t value_line = value.rfind('\n', first);
   size_t extra = value_line == std::string_view::npos ? first : first - value_line - 1;
 

@@ -28,7 +28,7 @@ std::optional<uint32_t> QuotedEnd(std::string_view text, uint32_t at);
 uint32_t AliasEnd(std::string_view text, uint32_t at);
 
 // A block scalar ends with its last line that is not blank. `comment` is set to the comment of its
-// header line, if there is one.
+// header line, if there is one inside the scalar.
 uint32_t BlockEnd(std::string_view text, uint32_t at, std::string_view value,
                   std::optional<Comment>* comment);
 

@@ -1,0 +1,125 @@
+// What the input holds and no rule looks at: counted by kind and reason, never passed over in
+// silence.
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+
+#include "analyze/names.h"
+#include "analyze/raw_objects.h"
+#include "analyze/rule.h"
+
+namespace meshproof {
+namespace {
+
+using Reason = Model::Skipped::Reason;
+
+bool IsIstio(std::string_view group) {
+  return group.ends_with(".istio.io");
+}
+
+// Kinds that rules read from the documents themselves, and those that say nothing about a mesh.
+bool IsExpected(std::string_view kind) {
+  constexpr std::string_view kKinds[] = {"ClusterRole",   "ClusterRoleBinding",
+                                         "ConfigMap",     "CustomResourceDefinition",
+                                         "Ingress",       "MutatingWebhookConfiguration",
+                                         "NetworkPolicy", "Role",
+                                         "RoleBinding",   "ValidatingWebhookConfiguration"};
+  return std::binary_search(std::begin(kKinds), std::end(kKinds), kind);
+}
+
+struct Group {
+  std::vector<Span> places;
+  std::set<std::string> files;
+};
+
+std::string Sentence(const std::string& kind, Reason reason, const Group& group) {
+  size_t count = group.places.size();
+  std::string number = std::to_string(count);
+  std::string files = ListNames({group.files.begin(), group.files.end()}, 3);
+  if (reason == Reason::kNotKubernetes) {
+    return number + (count == 1 ? " document is" : " documents are") +
+           " no Kubernetes object and not judged (" + files +
+           "); leave them out with --ignore if that is meant";
+  }
+  return number + (count == 1 ? " object" : " objects") + " of kind " + kind +
+         (count == 1 ? " is" : " are") + " not judged, because meshproof does not know the kind (" +
+         files + "); what it changes in the mesh does not show in any answer";
+}
+
+void ReportGroup(const std::string& kind, Reason reason, const Group& group, Reporter& reporter) {
+  Finding& finding =
+      reporter.Report(ObjectName{}, group.places.front(), Sentence(kind, reason, group));
+  finding.detail = kind;
+  constexpr size_t kMostRelated = 5;
+  for (size_t i = 1; i < group.places.size() && i <= kMostRelated; ++i) {
+    finding.related.push_back({group.places[i], "another one"});
+  }
+}
+
+// An object whose apiVersion nobody serves any more is MP0005's where the whole API is gone.
+void ReportVersion(const Model::Skipped& skipped, const RawObject& object, Reporter& reporter) {
+  const Node* version = NodeAt(object.node, {"apiVersion"});
+  Finding& finding = reporter.Report(
+      NameOf(object), version == nullptr ? skipped.span : SpanOf(object.file, *version),
+      skipped.kind + " of " + std::string(object.api_version) +
+          " is not judged: no release that meshproof knows serves this version, so the API server "
+          "refuses the object and the mesh runs without it; write a version that is served");
+  finding.severity = Severity::kWarning;
+  finding.field_path = "apiVersion";
+  finding.fix = "Write the version of the installed custom resource definition.";
+}
+
+bool IsRetired(std::string_view group) {
+  return group == "rbac.istio.io" || group == "authentication.istio.io" ||
+         group == "config.istio.io" || group == "extensions";
+}
+
+}  // namespace
+
+void CheckNotAnalyzed(const Analysis& analysis, Reporter& reporter) {
+  const Model& model = analysis.model;
+  std::optional<RawObjectIndex> index;
+  std::map<std::tuple<Reason, std::string>, Group> groups;
+  for (const Model::Skipped& skipped : model.skipped) {
+    if (skipped.reason == Reason::kTemplate || skipped.reason == Reason::kIgnored ||
+        skipped.reason == Reason::kRefused || !skipped.span) {
+      continue;
+    }
+    std::string kind = skipped.kind;
+    if (skipped.reason != Reason::kNotKubernetes) {
+      if (!index) index.emplace(model);
+      const RawObject* object = index->At(skipped.span);
+      std::string_view group =
+          object == nullptr ? std::string_view() : GroupOfVersion(object->api_version);
+      if (IsRetired(group)) continue;
+      if (skipped.reason == Reason::kUnsupportedVersion && object != nullptr) {
+        ReportVersion(skipped, *object, reporter);
+        continue;
+      }
+      if (!IsIstio(group) && IsExpected(kind)) continue;
+      if (!group.empty()) kind += " (" + std::string(group) + ")";
+    }
+    Group& group = groups[{skipped.reason, kind}];
+    group.places.push_back(skipped.span);
+    group.files.insert(skipped.file != nullptr ? skipped.file->name() : skipped.span.file->name());
+  }
+  for (const auto& [key, group] : groups) {
+    ReportGroup(std::get<1>(key), std::get<0>(key), group, reporter);
+  }
+  for (const Diagnostic& diagnostic : model.diagnostics) {
+    // Of several mesh configs one is used; all else that is unsupported stands in `skipped`.
+    const ObjectMeta* config = model.mesh_config.object;
+    if (diagnostic.trouble != Trouble::kUnsupported || config == nullptr ||
+        diagnostic.span.file != config->span.file || diagnostic.span.begin != config->span.begin) {
+      continue;
+    }
+    std::string message = diagnostic.message;
+    if (!diagnostic.help.empty()) message += "; " + diagnostic.help;
+    reporter.Report(*config, diagnostic.span, std::move(message)).detail = "mesh config";
+  }
+}
+
+}  // namespace meshproof
