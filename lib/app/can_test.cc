@@ -228,6 +228,22 @@ TEST_CASE("can: a broken document is named, the rest answers, the status is 2") 
   CHECK_MESSAGE(Contains(ran.err, "skipped kinds: Unknown"), ran.err);
 }
 
+TEST_CASE("can: an unrendered template is no input, a refused object is left out") {
+  MemoryFiles files = SmallFiles();
+  std::vector<std::string> ask = {"can",  ".",         "--from", "shop/web",
+                                  "--to", "orders:80", "--path", "/api"};
+  files.Put("t.yaml", "{{- if .Values.x }}\nkind: Pod\n{{- end }}\n");
+  Ran with_template = Run(ask, files);
+  CHECK(with_template.status == 2);
+  CHECK(Contains(with_template.err, "Helm template"));
+  files.Put("t.yaml",
+            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n"
+            "metadata: {name: x, namespace: shop}\nspec: {action: [DENY], rules: [{}]}\n");
+  Ran with_refused = Run(ask, files);
+  CHECK(with_refused.status == 0);
+  CHECK_MESSAGE(Contains(with_refused.err, "t.yaml:4:16: error:"), with_refused.err);
+}
+
 TEST_CASE("input that is not there, or is no mesh") {
   struct Row {
     const char* path;

@@ -286,6 +286,16 @@ TEST_CASE("graph: nodes and edges") {
   CHECK(one.status == 0);
   CHECK(one.out.starts_with("digraph mesh {"));
   CHECK_FALSE(Contains(one.out, "workload:shop/orders"));
+  // Around one workload a gateway shows the routes that lead there, no others.
+  MemoryFiles more;
+  std::string mesh = kSmallMesh;
+  mesh.replace(mesh.rfind("  - match: [{uri: {prefix: /api}}]"), 0,
+               "  - match: [{uri: {prefix: /gate}}]\n"
+               "    route: [{destination: {host: gate.istio-system.svc.cluster.local}}]\n");
+  more.Put("mesh.yaml", mesh);
+  Ran around = Run({"graph", "shop/orders", "mesh.yaml"}, more);
+  CHECK(Contains(around.out, "\"service:orders.shop.svc.cluster.local\" [label=\"routes\"]"));
+  CHECK_FALSE(Contains(around.out, "service:gate.istio-system"));
   Ran mermaid = Run({"graph", "mesh.yaml", "--format", "mermaid"}, Files());
   CHECK(mermaid.out.starts_with("flowchart LR\n"));
   // A path of that name wins over a workload.

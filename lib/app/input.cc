@@ -31,7 +31,8 @@ std::string_view ReasonName(Model::Skipped::Reason reason) {
 
 bool IsBroken(const Diagnostic& diagnostic) {
   return diagnostic.severity == Severity::kError &&
-         (diagnostic.trouble == Trouble::kUnreadable || diagnostic.trouble == Trouble::kSyntax);
+         (diagnostic.trouble == Trouble::kUnreadable || diagnostic.trouble == Trouble::kSyntax ||
+          diagnostic.trouble == Trouble::kTemplate);
 }
 
 bool IsMappingWith(const Node& node, std::string_view key) {

@@ -67,8 +67,8 @@ TEST_CASE("settings: the nearest file counts, and its paths are relative to it")
   REQUIRE(above.ok());
   CHECK(above.value().file == "../../.meshproof.yaml");
   CHECK(above.value().paths == std::vector<std::string>{"../../a", "../../../b"});
-  CHECK(above.value().ignore == std::vector<std::string>{"../../me/repo/x/*", "x/*", "../../other",
-                                                         "**/y", "../../**/y"});
+  CHECK(above.value().ignore ==
+        std::vector<std::string>{"../../me/repo/x/*", "x/*", "../../other", "**/y", "../../**/y"});
   files.Put(".meshproof.yaml", "paths: [here]\n");
   CHECK(Load(files).value().paths == std::vector<std::string>{"here"});
   files.Put("ci/settings.yaml", "paths: [../mesh]\n");

@@ -33,7 +33,9 @@ spec:
 apiVersion: batch/v1
 kind: CronJob
 metadata: {name: nightly}
-spec: {jobTemplate: {spec: {template: {metadata: {labels: {app: job}}, spec: {serviceAccount: old}}}}}
+spec:
+  jobTemplate:
+    spec: {template: {metadata: {labels: {app: job}}, spec: {serviceAccount: old}}}
 ---
 apiVersion: v1
 kind: Pod

@@ -12,13 +12,15 @@ namespace {
 // `camel` written in snake_case is `key`: failOpen, fail_open.
 bool IsSnakeOf(std::string_view key, std::string_view camel) {
   size_t at = 0;
+  const auto take = [&](char c) {
+    bool same = at < key.size() && key[at] == c;
+    ++at;
+    return same;
+  };
   for (char c : camel) {
     bool upper = c >= 'A' && c <= 'Z';
-    if (upper) {
-      if (at >= key.size() || key[at++] != '_') return false;
-      c = static_cast<char>(c - 'A' + 'a');
-    }
-    if (at >= key.size() || key[at++] != c) return false;
+    if (upper && !take('_')) return false;
+    if (!take(upper ? static_cast<char>(c - 'A' + 'a') : c)) return false;
   }
   return at == key.size();
 }

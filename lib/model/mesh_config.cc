@@ -82,6 +82,7 @@ void ReportUnknown(const Fields& fields, MeshConfig* config) {
 
 std::vector<std::string> Owned(const TextList& list) {
   std::vector<std::string> strings;
+  strings.reserve(list.values.size());
   for (const Text& text : list.values) strings.emplace_back(text.value);
   return strings;
 }

@@ -88,9 +88,10 @@ data:
 }
 
 TEST_CASE("a quoted text has places of its own") {
-  auto model = ModelOf(ConfigMap(
-      "istio-system", "istio",
-      R"("trustDomain: td\nextensionProviders:\n- name: x\n  envoy_ext_authz_grpc: {fail_open: true}\n")"));
+  auto model = ModelOf(
+      ConfigMap("istio-system", "istio",
+                R"("trustDomain: td\nextensionProviders:\n- name: x\n  envoy_ext_authz_grpc: )"
+                R"({fail_open: true}\n")"));
   INFO(AllDiagnostics(*model));
   CHECK(model->mesh_config.trust_domain == "td");
   REQUIRE(model->mesh_config.providers.size() == 1);

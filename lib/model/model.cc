@@ -12,222 +12,17 @@
 
 #include "base/parallel.h"
 #include "base/text.h"
-#include "model/admission.h"
 #include "model/decode.h"
+#include "model/kinds.h"
 #include "model/mesh_config.h"
-#include "model/schema.h"
 #include "source/glob.h"
 
 namespace meshproof {
 namespace {
 
-// What one run of documents became.
-struct Part {
-  Model model;
-  std::vector<MeshConfigMap> mesh_configs;
-};
-
-// One object on its way into a part.
-struct Arrival {
-  Part& part;
-  const ModelOptions& options;
-  Fields fields;
-  ObjectMeta meta;
-  Report& report;
-};
-
-using Handler = void (*)(Arrival&);
-
-void Skip(Part& part, const SourceFile* file, Span span, std::string_view kind,
-          Model::Skipped::Reason reason) {
-  part.model.skipped.push_back({file, span, std::string(kind), reason});
-}
-
-void SkipRefused(Part& part, const ObjectMeta& meta) {
-  Skip(part, meta.file, meta.span, meta.kind, Model::Skipped::Reason::kRefused);
-}
-
-// A custom resource: schema, decoder, webhook.
-template <typename T>
-void AddResource(Arrival& arrival, std::vector<T> Model::* list, const MessageSchema& spec,
-                 T (*decode)(const Fields&, ObjectMeta),
-                 std::type_identity_t<void (*)(const T&, Report&)> admit) {
-  Report& report = arrival.report;
-  CheckResource(*arrival.fields.node(), spec, report);
-  if (report.impossible()) return SkipRefused(arrival.part, arrival.meta);
-  bool storable = !report.refused();
-  T object = decode(arrival.fields, std::move(arrival.meta));
-  report.set_meta(&object.meta);
-  if (storable && admit != nullptr) admit(object, report);
-  if (storable && admit == nullptr) AdmitMetadata(object.meta, false, report);
-  if (report.refused() && !arrival.options.keep_invalid) {
-    return SkipRefused(arrival.part, object.meta);
-  }
-  (arrival.part.model.*list).push_back(std::move(object));
-}
-
-template <typename T>
-void AddCore(Arrival& arrival, std::vector<T> Model::* list,
-             T (*decode)(const Fields&, ObjectMeta)) {
-  (arrival.part.model.*list).push_back(decode(arrival.fields, std::move(arrival.meta)));
-}
-
-void AddNamespace(Arrival& a) {
-  a.part.model.namespaces.push_back({std::move(a.meta)});
-}
-
-void AddServiceAccount(Arrival& a) {
-  a.part.model.service_accounts.push_back({std::move(a.meta)});
-}
-
-void AddPodWorkload(Arrival& a) {
-  AddCore(a, &Model::pod_workloads, DecodePodWorkload);
-}
-void AddService(Arrival& a) {
-  AddCore(a, &Model::services, DecodeService);
-}
-void AddSecret(Arrival& a) {
-  AddCore(a, &Model::secrets, DecodeSecret);
-}
-void AddOther(Arrival& a) {
-  AddCore(a, &Model::others, DecodeOther);
-}
-
-void AddConfigMap(Arrival& a) {
-  std::string_view name = a.meta.name;
-  const Node* data = a.fields.node()->Find("data");
-  const Node* mesh = data == nullptr ? nullptr : data->Find("mesh");
-  bool named = name == "istio" || name.substr(0, 6) == "istio-";
-  if (!named || mesh == nullptr || !mesh->IsString()) {
-    return Skip(a.part, a.meta.file, a.meta.span, a.meta.kind, Model::Skipped::Reason::kIgnored);
-  }
-  a.part.mesh_configs.push_back({std::make_unique<ObjectMeta>(std::move(a.meta)), mesh});
-}
-
-void AddPeerAuthentication(Arrival& a) {
-  AddResource(a, &Model::peer_authentications, kPeerAuthenticationSchema, DecodePeerAuthentication,
-              AdmitPeerAuthentication);
-}
-
-void AddRequestAuthentication(Arrival& a) {
-  AddResource(a, &Model::request_authentications, kRequestAuthenticationSchema,
-              DecodeRequestAuthentication, AdmitRequestAuthentication);
-}
-
-void AddAuthorizationPolicy(Arrival& a) {
-  AddResource(a, &Model::authorization_policies, kAuthorizationPolicySchema,
-              DecodeAuthorizationPolicy, AdmitAuthorizationPolicy);
-}
-
-void AddGateway(Arrival& a) {
-  AddResource(a, &Model::gateways, kGatewaySchema, DecodeGateway, AdmitGateway);
-}
-
-void AddVirtualService(Arrival& a) {
-  AddResource(a, &Model::virtual_services, kVirtualServiceSchema, DecodeVirtualService,
-              AdmitVirtualService);
-}
-
-void AddDestinationRule(Arrival& a) {
-  AddResource(a, &Model::destination_rules, kDestinationRuleSchema, DecodeDestinationRule,
-              AdmitDestinationRule);
-}
-
-void AddServiceEntry(Arrival& a) {
-  AddResource(a, &Model::service_entries, kServiceEntrySchema, DecodeServiceEntry,
-              AdmitServiceEntry);
-}
-
-void AddSidecar(Arrival& a) {
-  AddResource(a, &Model::sidecars, kSidecarSchema, DecodeSidecar, AdmitSidecar);
-}
-
-void AddWorkloadEntry(Arrival& a) {
-  AddResource(a, &Model::workload_entries, kWorkloadEntrySchema, DecodeWorkloadEntry,
-              AdmitWorkloadEntry);
-}
-
-void AddWorkloadGroup(Arrival& a) {
-  AddResource(a, &Model::workload_groups, kWorkloadGroupSchema, DecodeWorkloadGroup, nullptr);
-}
-
-void AddEnvoyFilter(Arrival& a) {
-  AddResource(a, &Model::envoy_filters, kEnvoyFilterSchema, DecodeEnvoyFilter, nullptr);
-}
-
-constexpr std::string_view kSecurity = "security.istio.io";
-constexpr std::string_view kNetworking = "networking.istio.io";
-constexpr std::string_view kTelemetry = "telemetry.istio.io";
-constexpr std::string_view kExtensions = "extensions.istio.io";
-constexpr std::string_view kGatewayApi = "gateway.networking.k8s.io";
-constexpr std::string_view kGatewayApiX = "gateway.networking.x-k8s.io";
-
-struct KindInfo {
-  std::string_view kind;
-  std::string_view group;
-  std::string_view versions;  // separated by blanks, the preferred one first; "" = any
-  Handler add;
-  bool cluster_scoped = false;
-};
-
-// Sorted by kind.
-constexpr KindInfo kKinds[] = {
-    {"AuthorizationPolicy", kSecurity, "v1 v1beta1", AddAuthorizationPolicy},
-    {"BackendTLSPolicy", kGatewayApi, "", AddOther},
-    {"ConfigMap", "", "v1", AddConfigMap},
-    {"CronJob", "batch", "v1", AddPodWorkload},
-    {"DaemonSet", "apps", "v1", AddPodWorkload},
-    {"Deployment", "apps", "v1", AddPodWorkload},
-    {"DestinationRule", kNetworking, "v1 v1beta1 v1alpha3", AddDestinationRule},
-    {"EnvoyFilter", kNetworking, "v1alpha3", AddEnvoyFilter},
-    {"ExtensionFilter", kExtensions, "", AddOther},
-    {"GRPCRoute", kGatewayApi, "", AddOther},
-    {"Gateway", kNetworking, "v1 v1beta1 v1alpha3", AddGateway},
-    {"Gateway", kGatewayApi, "", AddOther},
-    {"GatewayClass", kGatewayApi, "", AddOther, true},
-    {"HTTPRoute", kGatewayApi, "", AddOther},
-    {"Job", "batch", "v1", AddPodWorkload},
-    {"ListenerSet", kGatewayApi, "", AddOther},
-    {"Namespace", "", "v1", AddNamespace, true},
-    {"PeerAuthentication", kSecurity, "v1 v1beta1", AddPeerAuthentication},
-    {"Pod", "", "v1", AddPodWorkload},
-    {"ProxyConfig", kNetworking, "v1beta1", AddOther},
-    {"ReferenceGrant", kGatewayApi, "", AddOther},
-    {"ReplicaSet", "apps", "v1", AddPodWorkload},
-    {"ReplicationController", "", "v1", AddPodWorkload},
-    {"RequestAuthentication", kSecurity, "v1 v1beta1", AddRequestAuthentication},
-    {"Secret", "", "v1", AddSecret},
-    {"Service", "", "v1", AddService},
-    {"ServiceAccount", "", "v1", AddServiceAccount},
-    {"ServiceEntry", kNetworking, "v1 v1beta1 v1alpha3", AddServiceEntry},
-    {"Sidecar", kNetworking, "v1 v1beta1 v1alpha3", AddSidecar},
-    {"StatefulSet", "apps", "v1", AddPodWorkload},
-    {"TCPRoute", kGatewayApi, "", AddOther},
-    {"TLSRoute", kGatewayApi, "", AddOther},
-    {"Telemetry", kTelemetry, "v1 v1alpha1", AddOther},
-    {"TrafficExtension", kExtensions, "", AddOther},
-    {"UDPRoute", kGatewayApi, "", AddOther},
-    {"VirtualService", kNetworking, "v1 v1beta1 v1alpha3", AddVirtualService},
-    {"WasmPlugin", kExtensions, "", AddOther},
-    {"WorkloadEntry", kNetworking, "v1 v1beta1 v1alpha3", AddWorkloadEntry},
-    {"WorkloadGroup", kNetworking, "v1 v1beta1 v1alpha3", AddWorkloadGroup},
-    {"XListenerSet", kGatewayApiX, "", AddOther},
-};
-
 // Groups that Kubernetes and Istio served these kinds in once.
 constexpr std::string_view kRetiredGroups[] = {"extensions", "authentication.istio.io",
                                                "rbac.istio.io", "config.istio.io"};
-
-bool ByKind(const KindInfo& info, std::string_view kind) {
-  return info.kind < kind;
-}
-
-std::span<const KindInfo> InfosOf(std::string_view kind) {
-  const KindInfo* begin = std::lower_bound(std::begin(kKinds), std::end(kKinds), kind, ByKind);
-  const KindInfo* end = begin;
-  while (end != std::end(kKinds) && end->kind == kind) ++end;
-  return {begin, end};
-}
 
 std::string_view GroupOf(std::string_view api_version) {
   size_t slash = api_version.find('/');
@@ -237,18 +32,6 @@ std::string_view GroupOf(std::string_view api_version) {
 std::string_view VersionOf(std::string_view api_version) {
   size_t slash = api_version.find('/');
   return slash == std::string_view::npos ? api_version : api_version.substr(slash + 1);
-}
-
-bool IsServed(const KindInfo& info, std::string_view version) {
-  if (info.versions.empty()) return true;
-  std::vector<std::string_view> versions = Split(info.versions, ' ');
-  return std::find(versions.begin(), versions.end(), version) != versions.end();
-}
-
-std::string PreferredVersion(const KindInfo& info) {
-  std::string_view version = info.versions.substr(0, info.versions.find(' '));
-  return info.group.empty() ? std::string(version)
-                            : std::string(info.group) + "/" + std::string(version);
 }
 
 template <typename T>
@@ -276,7 +59,8 @@ class PartDecoder {
 
  private:
   void SkipNode(const Node& node, std::string_view kind, Model::Skipped::Reason reason) {
-    Skip(part_, file_, {file_, node.begin, node.end}, kind, reason);
+    part_.model.skipped.push_back(
+        {file_, {file_, node.begin, node.end}, std::string(kind), reason});
   }
 
   void Warn(const Node& node, std::string message, std::string help) {
@@ -327,7 +111,7 @@ class PartDecoder {
     if (kind == nullptr || !api_version.empty()) return;
     const Node* metadata = node.Find("metadata");
     if (metadata == nullptr || !metadata->IsMapping()) return;
-    std::span<const KindInfo> infos = InfosOf(kind->text);
+    std::span<const KindInfo> infos = KindsNamed(kind->text);
     if (infos.empty()) return;
     part_.model.diagnostics.push_back(
         {Severity::kError,
@@ -342,7 +126,7 @@ class PartDecoder {
     ++part_.model.objects;
     std::string_view group = GroupOf(api_version);
     const KindInfo* info = nullptr;
-    std::span<const KindInfo> infos = InfosOf(kind);
+    std::span<const KindInfo> infos = KindsNamed(kind);
     for (const KindInfo& candidate : infos) {
       if (candidate.group == group) info = &candidate;
     }
@@ -371,7 +155,7 @@ class PartDecoder {
     if (group == kSecurity || group == kNetworking) {
       const Node* kind_node = node.Find("kind");
       std::vector<std::string> names;
-      for (const KindInfo& info : kKinds) {
+      for (const KindInfo& info : AllKinds()) {
         if (info.group == group) names.emplace_back(info.kind);
       }
       auto nearest = Nearest(kind.substr(0, 200), names);

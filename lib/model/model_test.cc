@@ -2,8 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 
+#include "model/kinds.h"
 #include "model/report.h"
 #include "model/test_input.h"
 
@@ -11,6 +13,17 @@ namespace meshproof {
 namespace {
 
 using Reason = Model::Skipped::Reason;
+
+TEST_CASE("every kind is found by its name") {
+  for (const KindInfo& info : AllKinds()) {
+    CAPTURE(std::string(info.kind));
+    auto found = KindsNamed(info.kind);
+    CHECK(std::any_of(found.begin(), found.end(),
+                      [&](const KindInfo& other) { return other.group == info.group; }));
+  }
+  CHECK(KindsNamed("Gateway").size() == 2);
+  CHECK(KindsNamed("Gatewa").empty());
+}
 
 TEST_CASE("objects, what is skipped, and why") {
   auto model = ModelOf(R"(apiVersion: v1

@@ -82,10 +82,7 @@ using Filters = std::shared_ptr<const std::vector<NetworkFilter>>;
 class InboundBuilder {
  public:
   InboundBuilder(const Mesh& mesh, const Workload& workload, const FilterBuilder& filters)
-      : mesh_(mesh),
-        workload_(workload),
-        mtls_(mesh.MtlsFor(workload)),
-        ports_(mesh.InboundPorts(workload)) {
+      : mesh_(mesh), mtls_(mesh.MtlsFor(workload)), ports_(mesh.InboundPorts(workload)) {
     const PolicySet policies = mesh.PoliciesFor(workload);
     http_filters_ = filters.HttpFilters(policies, false);
     network_filters_ = filters.NetworkFilters(policies);
@@ -287,7 +284,6 @@ class InboundBuilder {
   }
 
   const Mesh& mesh_;
-  const Workload& workload_;
   const EffectiveMtls mtls_;
   const std::vector<InboundPort> ports_;
   std::vector<HttpFilter> http_filters_;

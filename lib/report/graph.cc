@@ -134,18 +134,23 @@ class Builder {
   }
 
   // Gateway workload -> Service, by the VirtualServices bound to the Gateways that select it.
+  // Around one workload only what leads to it, or what it leads to itself.
   void AddRoutes() {
+    std::set<std::string> known;
+    for (const auto& [id, node] : nodes_) known.insert(id);
     for (const auto& gateway : mesh_.workloads()) {
       if (gateway.mode != ProxyMode::kGateway) continue;
       std::set<const Gateway*> bound;
       for (const auto& server : mesh_.GatewayServersFor(gateway)) bound.insert(server.gateway);
       for (const auto* object : bound) {
-        for (const auto* routes : mesh_.VirtualServicesFor(*object)) AddRoutes(gateway, *routes);
+        for (const auto* routes : mesh_.VirtualServicesFor(*object))
+          AddRoutes(gateway, *routes, known);
       }
     }
   }
 
-  void AddRoutes(const Workload& gateway, const VirtualService& routes) {
+  void AddRoutes(const Workload& gateway, const VirtualService& routes,
+                 const std::set<std::string>& known) {
     auto add = [&](const std::vector<RouteDestination>& destinations) {
       for (const auto& entry : destinations) {
         const MeshService* service =
@@ -153,10 +158,7 @@ class Builder {
         if (service == nullptr) continue;
         std::string from = WorkloadId(gateway);
         std::string to = "service:" + service->host;
-        // Of one workload only what leads to it, or what it leads to itself.
-        bool from_known = nodes_.contains(from);
-        bool to_known = nodes_.contains(to);
-        if (!from_known && !to_known) continue;
+        if (!known.contains(from) && !known.contains(to)) continue;
         AddNode({from, "gateway", gateway.ns, gateway.name,
                  std::string(ProxyModeName(gateway.mode)), gateway.name});
         ServiceNode(*service);

@@ -70,8 +70,4 @@ class World {
   std::unique_ptr<Impl> impl_;
 };
 
-// Where a verdict was enforced (meshtest `enforced_at`): the proxy that refused, or the one to
-// which the ALLOW policy that admitted is attached; kNone = no ALLOW rule was needed.
-ProxyMode EnforcedAt(const Verdict& verdict);
-
 }  // namespace meshproof

@@ -15,6 +15,7 @@
 #include "simulate/codec.h"
 #include "simulate/ext_authz.h"
 #include "simulate/rbac.h"
+#include "simulate/referer.h"
 
 namespace meshproof {
 namespace {
@@ -252,6 +253,10 @@ void ConnectionManager::MutateHeaders(Stream* stream) const {
     headers.Remove("keep-alive");
     headers.Remove("proxy-connection");
     headers.Remove("transfer-encoding");
+    if (const auto* referer = headers.Find("referer");
+        referer != nullptr && !IsKeptReferer(referer->value)) {
+      headers.Remove("referer");
+    }
     if (const auto* te = headers.Find("te"); te != nullptr && !te->value.empty()) {
       auto parts = Split(te->value, ',');
       bool trailers = std::any_of(parts.begin(), parts.end(), [](std::string_view part) {

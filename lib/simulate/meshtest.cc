@@ -526,23 +526,10 @@ std::string_view ProxyModeName(ProxyMode mode) {
 }
 
 std::string EnforcementPoint(const Verdict& verdict) {
-  if (verdict.hops.empty()) return "none";
-  if (verdict.outcome != Outcome::kAllow) {
-    for (const auto& hop : verdict.hops) {
-      if (hop.outcome != Outcome::kAllow) return std::string(ProxyModeName(hop.mode));
-    }
-    return std::string(ProxyModeName(verdict.hops.back().mode));
-  }
-  if (verdict.decided_by.object == nullptr) return "none";
-  // With several hops the trace says at which one the deciding policy matched.
-  for (auto step = verdict.steps.rbegin(); step != verdict.steps.rend(); ++step) {
-    size_t hop = static_cast<size_t>(step->hop);
-    if (step->result == Step::Result::kMatch && step->stage == Stage::kAllow &&
-        step->origin.object == verdict.decided_by.object && hop < verdict.hops.size()) {
-      return std::string(ProxyModeName(verdict.hops[hop].mode));
-    }
-  }
-  return std::string(ProxyModeName(verdict.hops.back().mode));
+  bool no_rule_needed =
+      verdict.outcome == Outcome::kAllow && verdict.decided_by.object == nullptr;
+  if (no_rule_needed || verdict.decided_hop >= verdict.hops.size()) return "none";
+  return std::string(ProxyModeName(verdict.hops[verdict.decided_hop].mode));
 }
 
 Json CaseToJson(const Case& question) {

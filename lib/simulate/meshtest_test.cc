@@ -331,21 +331,16 @@ TEST_CASE("meshtest: where it was enforced") {
   verdict.hops = {gateway, sidecar};
   CHECK(EnforcementPoint(verdict) == "none");  // no ALLOW rule was needed
   verdict.decided_by.object = &meta;
-  CHECK(EnforcementPoint(verdict) == "sidecar");
-  Step step;
-  step.hop = 0;
-  step.stage = Stage::kAllow;
-  step.result = Step::Result::kMatch;
-  step.origin.object = &meta;
-  verdict.steps = {step};
   CHECK(EnforcementPoint(verdict) == "gateway");
+  verdict.decided_hop = 1;
+  CHECK(EnforcementPoint(verdict) == "sidecar");
   verdict.outcome = Outcome::kDeny;
-  verdict.hops[1].outcome = Outcome::kDeny;
+  verdict.decided_by.object = nullptr;
   CHECK(EnforcementPoint(verdict) == "sidecar");
-  verdict.hops[0].outcome = Outcome::kDeny;
-  CHECK(EnforcementPoint(verdict) == "gateway");
-  verdict.hops[0].mode = ProxyMode::kAmbient;
+  verdict.hops[1].mode = ProxyMode::kAmbient;
   CHECK(EnforcementPoint(verdict) == "ztunnel");
+  verdict.hops.clear();
+  CHECK(EnforcementPoint(verdict) == "none");
 }
 
 TEST_CASE("meshtest: a case as JSON decodes to itself") {

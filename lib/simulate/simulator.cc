@@ -23,10 +23,6 @@ namespace {
 
 constexpr int kMaxRuns = 128;
 
-bool Contains(const std::vector<uint32_t>& ports, uint32_t port) {
-  return std::find(ports.begin(), ports.end(), port) != ports.end();
-}
-
 // BoringSSL's choice with Envoy's callback: the server's first protocol that the client offers;
 // without one the handshake goes on without a protocol.
 std::string_view Negotiate(const TlsContext& tls, const std::vector<std::string>& offered) {
@@ -225,12 +221,11 @@ struct ProxySimulator::Impl {
     facts.transport = "raw_buffer";
     bool tls = connection.tls == WireTls::kTls;
     uint32_t port = connection.destination_port;
-    if (tls && listener.tls_inspector && !Contains(listener.tls_inspector_disabled, port)) {
+    if (tls && listener.InspectsTls(port)) {
       facts.transport = "tls";
       facts.server_name = ToLower(connection.sni);
       facts.protocols.assign(connection.alpn.begin(), connection.alpn.end());
-    } else if (!tls && listener.http_inspector &&
-               !Contains(listener.http_inspector_disabled, port)) {
+    } else if (!tls && listener.InspectsHttp(port)) {
       std::string_view protocol = InspectHttp(request);
       if (!protocol.empty()) facts.protocols.push_back(protocol);
     }

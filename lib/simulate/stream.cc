@@ -55,8 +55,7 @@ void SendLocalReply(Stream* stream, Outcome outcome, int status, std::string det
   verdict.flags = flags;
   if (stream->request->method == "HEAD") verdict.body.clear();
   if (stream->headers.has_path && HasGrpcContentType(stream->headers)) {
-    verdict.grpc_status = GrpcStatusOf(status);
-    verdict.body.clear();
+    verdict.grpc_status = GrpcStatusOf(status);  // the text becomes grpc-message
   }
 }
 

@@ -326,12 +326,4 @@ Result<Verdict> World::Run(const Case& question, Addresses addresses, Detail det
   return Impl::Join(std::move(verdicts), endpoints);
 }
 
-ProxyMode EnforcedAt(const Verdict& verdict) {
-  if (verdict.decided_hop >= verdict.hops.size()) return ProxyMode::kNone;
-  if (verdict.outcome == Outcome::kAllow && verdict.decided_by.object == nullptr) {
-    return ProxyMode::kNone;
-  }
-  return verdict.hops[verdict.decided_hop].mode;
-}
-
 }  // namespace meshproof

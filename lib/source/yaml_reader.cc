@@ -217,7 +217,7 @@ class YamlReader::Impl : private YAML::EventHandler {
         result_->comments.push_back({at, end, OnlyBefore(at, " \t")});
         at = end;
       } else if (c == '\t' && flow_ == 0) {
-        CheckTab(at);
+        at = CheckTab(at);
       }
     }
     cursor_ = std::max(cursor_, to);
@@ -233,15 +233,16 @@ class YamlReader::Impl : private YAML::EventHandler {
 
   // YAML's blanks in front of a token of a block are spaces, also behind `-`; on lines without
   // content a tab does no harm.
-  void CheckTab(uint32_t at) const {
-    if (!OnlyBefore(at, " \t-")) return;
-    size_t next = text_.find_first_not_of(" \t", at);
-    if (next == std::string_view::npos || text_[next] == '\n' || text_[next] == '\r' ||
-        text_[next] == '#') {
-      return;
+  // Returns the last of the blanks around the tab.
+  uint32_t CheckTab(uint32_t at) const {
+    size_t found = text_.find_first_not_of(" \t", at);
+    auto next = static_cast<uint32_t>(std::min(found, text_.size()));
+    bool content = At(next) != '\0' && At(next) != '\n' && At(next) != '\r' && At(next) != '#';
+    if (content && OnlyBefore(at, " \t-")) {
+      throw Refusal{at, at + 1, "a tab in the indentation",
+                    "indent with blanks; YAML takes no tabs there"};
     }
-    throw Refusal{at, at + 1, "a tab in the indentation",
-                  "indent with blanks; YAML takes no tabs there"};
+    return next - 1;
   }
 
   bool IsKey() const {
@@ -376,6 +377,15 @@ class YamlReader::Impl : private YAML::EventHandler {
     return cursor_;
   }
 
+  // yaml-cpp takes a line that lacks its `:` for the value of a key above that has none.
+  void CheckIndent(uint32_t at) const {
+    if (frames_.empty() || frames_.back().flow || at - cursor_ < 2 || IsKey()) return;
+    if (text_.substr(cursor_, at - cursor_).find('\n') == std::string_view::npos) return;
+    if (ColumnOf(text_, at) > ColumnOf(text_, frames_.back().begin)) return;
+    throw Refusal{at, LineEnd(text_, at), "expected a `:` behind this key",
+                  "indent the line further if it continues what stands above"};
+  }
+
   // In a block only a key behind `?` needs no `:`; yaml-cpp lets every last line go without.
   void CheckColon(uint32_t place, YAML::anchor_t anchor) const {
     if (frames_.empty() || anchor != 0 || frames_.back().flow || !frames_.back().mapping) return;
@@ -412,6 +422,7 @@ class YamlReader::Impl : private YAML::EventHandler {
           ""};
     }
     if (static_cast<int>(frames_.size()) + anchored.height > kMaxDepth) throw Deep(at);
+    CheckIndent(at);
     ScanGap(at);
     cursor_ = end;
     Node node = anchored.node;
@@ -458,6 +469,7 @@ class YamlReader::Impl : private YAML::EventHandler {
     Node node;
     // A tag without a value; what follows belongs to something else.
     if (value.empty() && !block && (!quoted || At(at + 1) != first)) at = properties_end;
+    CheckIndent(at);
     ScanGap(at);
     node.begin = at;
     if (tag == "?") {
@@ -532,6 +544,7 @@ class YamlReader::Impl : private YAML::EventHandler {
     bool bracket = At(at) == '[' || At(at) == '{';
     if (IsKey()) throw NoScalarKey(at);
     if (static_cast<int>(frames_.size()) >= kMaxDepth) throw Deep(at);
+    if (flow) CheckIndent(at);
     ScanGap(at);
     if (flow && bracket) {
       ++flow_;

@@ -114,6 +114,8 @@ TEST_CASE("values that are left out stand behind their indicator") {
       {"- a:\n- b", "0-8[2-4{2-3s<a>: 4-4n<>}, 7-8s<b>]"},
       {"a:   # c\n  b:\n", "0-13{0-1s<a>: 11-13{11-12s<b>: 13-13n<>}}"},
       {"- &x\n- null", "0-11[4-4n<>, 7-11n<null>]"},
+      {"a:\n  b:\n   c # d\n  e:\n  - f\n",
+       "0-24{0-1s<a>: 5-24{5-6s<b>: 11-12s<c>, 19-20s<e>: 22-24[24-25s<f>]}}"},
       {"a:\n  ~", "0-6{0-1s<a>: 5-6n<~>}"},
   });
 }
@@ -246,6 +248,9 @@ TEST_CASE("errors are said at their place") {
            {"a: b: c", "4-5 error: a `:` where no key stands in front of it"},
            {"a: b\nc d", "5-8 error: expected a `:` behind this key"},
            {"- a: 1\n  ~ b\n- c", "9-12 error: expected a `:` behind this key"},
+           {"l:\nm # c", "3-8 error: expected a `:` behind this key"},
+           {"a:\n  l:\n  \"m\" # c\n", "10-17 error: expected a `:` behind this key"},
+           {"l:\n[m] # c\n", "3-10 error: expected a `:` behind this key"},
            {"\"a\" \"b\"", "4-5 error: content behind the end of the document"},
            {"[a] b", "4-5 error: content behind the end of the document"},
            {"a: *b", "3-4 error: alias `*b` has no anchor before it"},

@@ -238,7 +238,7 @@ class Shrinker:
             any_ |= self.try_(self.docs, dict(self.case, headers={k: v for k, v in self.case['headers'].items() if k != h}))
         for i in range(len(self.case.get('jwts') or []) - 1, -1, -1):
             any_ |= self.try_(self.docs, dict(self.case, jwts=self.case['jwts'][:i] + self.case['jwts'][i + 1:]))
-        if 'ip' in self.case['to']:
+        if 'ip' in self.case['to'] and ':' not in self.case['to']['ip']:
             any_ |= self.try_(self.docs, dict(self.case, to={k: v for k, v in self.case['to'].items() if k != 'ip'}))
         plain = {'outside': True, 'ip': self.case['from'].get('ip', '10.0.0.9'), 'tls': 'plaintext'}
         if self.case['from'] != plain:

@@ -126,7 +126,7 @@ def request(mesh, case, n, read_token):
             headers.append([t['header'], t.get('prefix', '') + v])
     host = case.get('host')
     if host is None:
-        host = '%s:%d' % svc[:2] if svc else '%s:%d' % (dip, port)
+        host = '%s:%d' % (svc[0], port) if svc else '%s:%d' % (dip, port)
     q = {'id': n, 'proxy': to['workload'], 'protocol': proto, 'method': case.get('method') or ('POST' if proto == 'grpc' else 'GET'),
          'path': path, 'authority': host, 'headers': headers,
          'source': {'ip': fr.get('ip') or (CALLER_IP if caller else OUTSIDE_IP), 'principal': ident if tls == 'mtls' else None,

@@ -810,6 +810,9 @@ class Mesh:
             fr.pop('identity', None)
         if q['ip']:
             fr['ip'] = q['ip']
+            # A connection has one family; the PROXY header would map a mixed one to IPv6.
+            if (':' in q['ip']) != (':' in (q['to_ip'] or '')):
+                q['to_ip'] = 'fd00::1:2' if ':' in q['ip'] else None
         elif ':' in (q['to_ip'] or ''):
             q['to_ip'] = None
         fr['tls'] = q['tls']
