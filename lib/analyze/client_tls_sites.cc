@@ -34,9 +34,9 @@ void AddSites(const DestinationRule& rule, const DestinationRule::Subset* subset
   const Node* entries = NodeAt(node, {"portLevelSettings"});
   for (size_t i = 0; i < policy.ports.size(); ++i) {
     const TrafficPolicy::Port& port = policy.ports[i];
-    const Node* entry =
-        entries != nullptr && entries->items.size() == policy.ports.size() ? &entries->items[i]
-                                                                           : nullptr;
+    const Node* entry = entries != nullptr && entries->items.size() == policy.ports.size()
+                            ? &entries->items[i]
+                            : nullptr;
     std::string entry_path = path + ".portLevelSettings[" + std::to_string(i) + "]";
     TlsSite site;
     site.port = port.port;
@@ -154,7 +154,7 @@ bool ClientTlsSurvey::Applies(const DestinationRule& rule, const Workload& clien
 }
 
 const Workload* ClientTlsSurvey::ClientOf(const DestinationRule& rule, const MeshService& service,
-                                          bool* seen) const {
+                                          size_t* budget, bool* seen) const {
   *seen = true;
   const Mesh& mesh = analysis_.mesh;
   const auto fits = [&](const Workload& client) {
@@ -178,11 +178,13 @@ const Workload* ClientTlsSurvey::ClientOf(const DestinationRule& rule, const Mes
     if (it != client_of_.end() && fits(*it->second)) return it->second;
   }
   // The rule of a namespace that is neither the Service's nor the root stays in it.
-  bool exported = rule.meta.ns == service.ns ||
-                  rule.meta.ns == analysis_.model.mesh_config.root_namespace;
+  bool exported =
+      rule.meta.ns == service.ns || rule.meta.ns == analysis_.model.mesh_config.root_namespace;
   if (exported) {
     for (const Workload* client : clients_) {
+      if (*budget == 0) break;
       if (fits(*client)) return client;
+      --*budget;
     }
   }
   if (client_of_.contains(rule.meta.ns) || (exported && !clients_.empty())) return nullptr;
@@ -226,10 +228,11 @@ void ClientTlsSurvey::VisitUses(const DestinationRule& rule,
     // A subset without a policy of its own is as the rule.
     if (subset.policy) subsets.push_back(&subset);
   }
+  size_t budget = 200;
   for (const MeshService* service : Covered(rule)) {
     if (service->external) continue;
     bool client_seen = false;
-    const Workload* client = ClientOf(rule, *service, &client_seen);
+    const Workload* client = ClientOf(rule, *service, &budget, &client_seen);
     if (client == nullptr) continue;
     for (const MeshServicePort& port : service->ports) {
       if (port.protocol == Protocol::kUdp) continue;

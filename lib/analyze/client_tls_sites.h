@@ -61,17 +61,19 @@ class ClientTlsSurvey {
   // Visits (subset, Service, port, endpoint) where this very rule decides for some client; one
   // client stands for its namespace, and the first found for all. A rule without any client in the
   // input is judged for a client of its own namespace. External Services are left out.
-  void VisitUses(const DestinationRule& rule, const std::function<void(const TlsUse&)>& visit) const;
-  // A client of the Service for which `rule` is looked up (the merged rules' first one may differ);
-  // null where every client takes another rule, or none can see the Service.
-  const Workload* ClientOf(const DestinationRule& rule, const MeshService& service,
-                           bool* seen) const;
+  void VisitUses(const DestinationRule& rule,
+                 const std::function<void(const TlsUse&)>& visit) const;
   // A sidecar that is not an endpoint of the Service, of its namespace if possible; null if none.
   const Workload* AnyClient(const MeshService& service) const;
   // The workload has a sidecar, or may have one: its namespace is not in the input.
   bool MayHaveProxy(const Workload& workload, bool* sure) const;
 
  private:
+  // A client of the Service for which `rule` is looked up (the merged rules' first one may differ);
+  // null where every client takes another rule, or none can see the Service. `budget` bounds how
+  // many clients of other namespaces are asked in vain for one rule, so that the work stays linear.
+  const Workload* ClientOf(const DestinationRule& rule, const MeshService& service, size_t* budget,
+                           bool* seen) const;
   bool Applies(const DestinationRule& rule, const Workload& client,
                const MeshService& service) const;
 

@@ -33,11 +33,6 @@ std::optional<Severity> SeverityOf(const AnalyzeOptions& options, const Rule& ru
   return severity;
 }
 
-bool IsOn(const AnalyzeOptions& options, const Rule& rule) {
-  if (!options.only.empty() && !NamesAny(options.only, rule)) return false;
-  return !NamesAny(options.skip, rule) && SeverityOf(options, rule).has_value();
-}
-
 auto SortKey(const Finding& finding) {
   std::string_view file =
       finding.span ? std::string_view(finding.span.file->name()) : std::string_view(finding.file);
@@ -60,7 +55,7 @@ void ReportSuppressions(const std::vector<SuppressionSite>& sites,
                         const std::vector<MalformedSuppression>& malformed, std::string_view today,
                         const AnalyzeOptions& options, std::vector<Finding>* findings) {
   const Rule* rule = FindRule(kSuppressionRule);
-  if (rule == nullptr || !IsOn(options, *rule)) return;
+  if (rule == nullptr || !IsRuleOn(options, *rule)) return;
   Reporter reporter(*rule);
   for (const auto& bad : malformed) {
     reporter.Report(bad.object, bad.span, "this suppression is not used: " + bad.message);
@@ -107,12 +102,17 @@ Result<bool> CheckRuleNames(const AnalyzeOptions& options) {
   return true;
 }
 
+bool IsRuleOn(const AnalyzeOptions& options, const Rule& rule) {
+  if (!options.only.empty() && !NamesAny(options.only, rule)) return false;
+  return !NamesAny(options.skip, rule) && SeverityOf(options, rule).has_value();
+}
+
 AnalyzeResult Analyze(std::shared_ptr<const Mesh> mesh, const World& world,
                       const AnalyzeOptions& options) {
   Analysis analysis{mesh->model(), *mesh, world, options.now, options.istio_version};
   std::vector<const Rule*> rules;
   for (const Rule& rule : AllRules()) {
-    if (IsOn(options, rule)) rules.push_back(&rule);
+    if (IsRuleOn(options, rule)) rules.push_back(&rule);
   }
   std::vector<std::vector<Finding>> slots(rules.size());
   ParallelFor(

@@ -31,6 +31,9 @@ struct AnalyzeResult {
 // An error names the unknown rule and the nearest one.
 Result<bool> CheckRuleNames(const AnalyzeOptions& options);
 
+// Whether the options let a rule run.
+bool IsRuleOn(const AnalyzeOptions& options, const Rule& rule);
+
 // Runs every rule that is on, in parallel; applies suppressions; sorts once. The order of the input
 // and the number of threads never change the result.
 AnalyzeResult Analyze(std::shared_ptr<const Mesh> mesh, const World& world,

@@ -4,6 +4,7 @@
 
 #include "app/curl.h"
 #include "base/text.h"
+#include "report/request_text.h"
 #include "report/verdict_json.h"
 #include "report/verdict_text.h"
 #include "simulate/fields.h"
@@ -366,23 +367,6 @@ class Asker {
 };
 
 // The question on one line.
-std::string QuestionText(const Case& question) {
-  std::string text;
-  std::string target = question.to_workload.empty() ? question.to_host : question.to_workload;
-  if (question.to_port != 0) target += ":" + std::to_string(question.to_port);
-  if (question.protocol == WireProtocol::kTcp) {
-    text = "bytes";
-  } else {
-    bool grpc = question.protocol == WireProtocol::kGrpc;
-    text = question.method.value_or(grpc ? "POST" : "GET") + " ";
-    text += question.host.value_or(target) + question.path;
-    if (grpc) text += " (gRPC)";
-  }
-  text += "  from " + (question.from_workload.empty() ? "outside" : question.from_workload);
-  if (question.from_ip) text += " at " + ToString(*question.from_ip);
-  return text + "  to " + target;
-}
-
 Exit ExitOf(Outcome outcome) {
   switch (outcome) {
     case Outcome::kAllow:

@@ -102,6 +102,47 @@ void DeclareCan(CLI::App* app, CommandLine* line) {
   AddChoice(app, "--format", &options.format, {"text", "json"}, "default: text");
 }
 
+void DeclareAnalyze(CLI::App* app, CommandLine* line) {
+  auto& options = line->command.emplace<AnalyzeCommandOptions>();
+  AddInput(app, &options.input);
+  AddTexts(app, "--format", &options.formats, "FORMAT[=FILE]",
+           "text, concise, json, sarif, github, junit, gitlab or markdown, to FILE or standard "
+           "output; repeatable; default: text");
+  AddChoice(app, "--fail-on", &options.fail_on, {"error", "warning", "info", "never"},
+            "the least severity that makes the status 1; default: warning");
+  AddChoice(app, "--min-severity", &options.min_severity, {"error", "warning", "info"},
+            "the least severity that is reported; default: info");
+  AddTexts(app, "--only", &options.only, "RULE[,RULE]",
+           "run these rules only: codes, names or groups (MP03); repeatable");
+  AddTexts(app, "--skip", &options.skip, "RULE[,RULE]", "do not run these rules; repeatable");
+  app->add_flag("--istioctl-codes", options.istioctl_codes,
+                "show the codes of istioctl analyze that a rule stands for");
+  AddText(app, "--baseline", &options.baseline, "FILE",
+          "report only findings that are not in FILE");
+  AddText(app, "--write-baseline", &options.write_baseline, "FILE",
+          "write all findings to FILE, and accept them");
+  app->add_flag("--prune-baseline", options.prune_baseline,
+                "take what is not found any more out of the baseline");
+  app->add_flag("--show-suppressed", options.show_suppressed,
+                "report suppressed findings too, marked as such");
+  AddText(app, "--now", &options.now, "RFC3339",
+          "the time that certificates, tokens and expiring suppressions are checked against");
+}
+
+void DeclareExplain(CLI::App* app, CommandLine* line) {
+  auto& options = line->command.emplace<ExplainOptions>();
+  Hint(app->add_option("RULE", options.rule,
+                       "a code (MP0201), a name (permissive-mtls), or a code of istioctl (IST0127)")
+           ->required(),
+       "");
+  AddChoice(app, "--format", &options.format, {"text", "json"}, "default: text");
+}
+
+void DeclareRules(CLI::App* app, CommandLine* line) {
+  auto& options = line->command.emplace<RulesOptions>();
+  AddChoice(app, "--format", &options.format, {"text", "json"}, "default: text");
+}
+
 void DeclareTest(CLI::App* app, CommandLine* line) {
   auto& options = line->command.emplace<TestOptions>();
   AddInput(app, &options.input);
@@ -134,6 +175,11 @@ void DeclareGraph(CLI::App* app, CommandLine* line) {
 constexpr char kVerdictStatuses[] =
     "0 allowed, 1 refused, 2 the input or the command line could not be used (a document that\n"
     "cannot be read counts, even where the rest gives an answer), 3 undetermined\n";
+constexpr char kAnalyzeStatuses[] =
+    "0 no finding at or above --fail-on, 1 there is one, 2 the input or the command line could "
+    "not\n"
+    "be used, or a file could not be written\n";
+constexpr char kReferenceStatuses[] = "0 printed, 2 the command line could not be used\n";
 constexpr char kTestStatuses[] =
     "0 every case passed, 1 a case failed, 2 a case could not be run, or the input or the command\n"
     "line could not be used\n";
@@ -157,6 +203,27 @@ const std::vector<Command>& Commands() {
        "kubectl get -A -o yaml ns,svc,pod,authorizationpolicy | \\\n"
        "    meshproof can - --from shop/web --to orders.shop:80 --format json\n",
        kVerdictStatuses, DeclareCan},
+      {"analyze", "what is wrong with this mesh", "meshproof analyze [PATH...] [OPTION...]\n",
+       "Reports misconfigurations with the exact line, a request that shows the harm where there "
+       "is one, and the fix. A document that cannot be read is a finding. A comment `# meshproof: "
+       "ignore[RULE] REASON until=YYYY-MM-DD` on the line or the one above silences a finding.",
+       "meshproof analyze mesh/\n"
+       "meshproof analyze mesh/ --format github --format sarif=meshproof.sarif --fail-on error\n"
+       "helm template ./chart | meshproof analyze - --skip MP05\n"
+       "meshproof analyze --write-baseline baseline.json && meshproof analyze --baseline "
+       "baseline.json\n",
+       kAnalyzeStatuses, DeclareAnalyze},
+      {"explain", "the page of a rule", "meshproof explain RULE [OPTION...]\n",
+       "Prints what a rule finds, why it matters, an example, what to write instead, and its "
+       "limits: as Markdown, or laid out on a terminal.",
+       "meshproof explain permissive-mtls\n"
+       "meshproof explain IST0127\n",
+       kReferenceStatuses, DeclareExplain},
+      {"rules", "the rules of analyze", "meshproof rules [OPTION...]\n",
+       "Lists every rule with its code, severity, name and what it finds.",
+       "meshproof rules\n"
+       "meshproof rules --format json\n",
+       kReferenceStatuses, DeclareRules},
       {"test", "run policy unit tests", "meshproof test [PATH...] [OPTION...]\n",
        "Runs the cases of the *.meshtest.yaml files among the PATHs. A file that names no `mesh` "
        "is run against the other PATHs. What nobody states of addresses is taken from the mesh's "
@@ -273,7 +340,8 @@ std::string GeneralHelp() {
          "  -h, --help    this text; behind a command, that command's\n"
          "  --version     the version\n\n"
          "Exit status:\n"
-         "  0 nothing to report or allowed, 1 refused or failed, 2 the input or the command line\n"
+         "  0 nothing to report or allowed, 1 findings, refused or failed, 2 the input or the "
+         "command line\n"
          "  could not be used, 3 undetermined\n";
 }
 
@@ -392,6 +460,11 @@ Exit RunMeshproof(const std::vector<std::string>& arguments, const Host& host) {
       host.out << text;
       return Exit::kOk;
     }
+    Exit operator()(const AnalyzeCommandOptions& options) const {
+      return RunAnalyze(options, host);
+    }
+    Exit operator()(const ExplainOptions& options) const { return RunExplain(options, host); }
+    Exit operator()(const RulesOptions& options) const { return RunRules(options, host); }
     Exit operator()(const CanOptions& options) const { return RunCan(options, host); }
     Exit operator()(const TestOptions& options) const { return RunTest(options, host); }
     Exit operator()(const CompileOptions& options) const { return RunCompile(options, host); }

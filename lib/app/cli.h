@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "app/analyze.h"
 #include "app/can.h"
 #include "app/compile.h"
 #include "app/describe.h"
@@ -15,8 +16,8 @@ namespace meshproof {
 
 // What a command line asks for: a command, a text to print (help, version), or nothing usable.
 struct CommandLine {
-  std::variant<std::monostate, CanOptions, TestOptions, CompileOptions, DescribeOptions,
-               GraphOptions>
+  std::variant<std::monostate, AnalyzeCommandOptions, ExplainOptions, RulesOptions, CanOptions,
+               TestOptions, CompileOptions, DescribeOptions, GraphOptions>
       command;
   std::string text;   // to print on standard output; status 0
   std::string error;  // one line; status 2

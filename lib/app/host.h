@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -16,6 +17,8 @@ struct Host {
   std::ostream& err;      // everything else
   std::string directory;  // the working directory, absolute
   bool colour = false;    // `out` is a terminal and NO_COLOR is not set
+  // Replaces a file. Only for what the user names on the command line.
+  std::function<Result<bool>(const std::string& path, const std::string& text)> write = {};
 };
 
 // The machine's own.

@@ -29,12 +29,6 @@ std::string_view ReasonName(Model::Skipped::Reason reason) {
   return "unknown_kind";
 }
 
-bool IsBroken(const Diagnostic& diagnostic) {
-  return diagnostic.severity == Severity::kError &&
-         (diagnostic.trouble == Trouble::kUnreadable || diagnostic.trouble == Trouble::kSyntax ||
-          diagnostic.trouble == Trouble::kTemplate);
-}
-
 bool IsMappingWith(const Node& node, std::string_view key) {
   return node.IsMapping() && node.Find(key) != nullptr;
 }
@@ -155,7 +149,65 @@ Result<ModelOptions> MakeModelOptions(const std::vector<InputPath>& paths,
   return out;
 }
 
+std::vector<InputPath> InputPaths(const InputOptions& options, const Settings& settings) {
+  std::vector<InputPath> paths;
+  for (auto& path : EffectivePaths(options, settings)) paths.push_back({path, ""});
+  return paths;
+}
+
+Result<bool> CheckVersion(const InputOptions& options, const Settings& settings, const Host& host) {
+  const auto& version = options.istio_version ? options.istio_version : settings.mesh.istio_version;
+  if (version && !IsIstioVersion(*version)) {
+    return Error{"`--istio-version` must be a release such as 1.27, not `" + *version + "`"};
+  }
+  if (version) {
+    host.err << "note: answers are those of the current istiod; the differences of Istio "
+             << *version << " are not modelled yet\n";
+  }
+  return true;
+}
+
+Error NothingToUse(const std::vector<InputPath>& paths, bool dumps) {
+  std::vector<std::string> names;
+  for (const auto& input : paths) names.push_back(input.path);
+  return Error{dumps ? "nothing but config dumps in " + Join(names, ", ") +
+                           ", and they are not supported yet"
+                     : "no Kubernetes object in " + Join(names, ", ")};
+}
+
+// Reads, decodes and joins, whatever comes of it.
+Result<Input> ReadMesh(const std::vector<InputPath>& paths, const InputOptions& options,
+                       const Settings& settings, const FileSystem& files, unsigned threads,
+                       bool* dumps, std::vector<std::string>* notes) {
+  auto model_options = MakeModelOptions(paths, options, settings, files, threads);
+  if (!model_options.ok()) return model_options.error();
+  LoadOptions load_options;
+  load_options.ignore = settings.ignore;
+  load_options.threads = threads;
+  std::vector<std::string> names;
+  for (const auto& input : paths) names.push_back(input.path);
+  auto load = LoadPaths(names, files, load_options);
+  if (!load.ok()) return load.error();
+  Input input;
+  *dumps = ReportDumps(load.value(), notes) > 0;
+  input.model = DecodeModel(load.Take(), model_options.value());
+  const auto& diagnostics = input.model->diagnostics;
+  input.broken = std::any_of(diagnostics.begin(), diagnostics.end(), IsBroken);
+  MeshOptions mesh_options;
+  mesh_options.istiod_env = settings.istiod_env;
+  mesh_options.pod_cidrs = settings.mesh.pod_cidrs;
+  mesh_options.service_cidrs = settings.mesh.service_cidrs;
+  input.mesh = Mesh::Build(input.model, mesh_options);
+  return input;
+}
+
 }  // namespace
+
+bool IsBroken(const Diagnostic& diagnostic) {
+  return diagnostic.severity == Severity::kError &&
+         (diagnostic.trouble == Trouble::kUnreadable || diagnostic.trouble == Trouble::kSyntax ||
+          diagnostic.trouble == Trouble::kTemplate);
+}
 
 std::vector<std::string> EffectivePaths(const InputOptions& options, const Settings& settings) {
   if (!options.paths.empty()) return options.paths;
@@ -166,51 +218,41 @@ std::vector<std::string> EffectivePaths(const InputOptions& options, const Setti
 Result<Input> LoadMesh(const std::vector<InputPath>& paths, const InputOptions& options,
                        const Settings& settings, const FileSystem& files, unsigned threads,
                        std::vector<std::string>* notes) {
-  auto model_options = MakeModelOptions(paths, options, settings, files, threads);
-  if (!model_options.ok()) return model_options.error();
-  LoadOptions load_options;
-  load_options.ignore = settings.ignore;
-  load_options.threads = threads;
-  std::vector<std::string> names;
-  for (const auto& input : paths) names.push_back(input.path);
-  auto load = LoadPaths(names, files, load_options);
-  if (!load.ok()) return load.error();
-
-  Input input;
-  size_t dumps = ReportDumps(load.value(), notes);
-  input.model = DecodeModel(load.Take(), model_options.value());
-  for (const auto& diagnostic : input.model->diagnostics) {
-    input.broken |= IsBroken(diagnostic);
-    notes->push_back(ToString(diagnostic) + "\n");
-  }
-  ReportSkipped(*input.model, notes);
-  if (input.model->objects == 0) {
-    return Error{dumps > 0 ? "nothing but config dumps in " + Join(names, ", ") +
-                                 ", and they are not supported yet"
-                           : "no Kubernetes object in " + Join(names, ", ")};
-  }
-  MeshOptions mesh_options;
-  mesh_options.istiod_env = settings.istiod_env;
-  mesh_options.pod_cidrs = settings.mesh.pod_cidrs;
-  mesh_options.service_cidrs = settings.mesh.service_cidrs;
-  input.mesh = Mesh::Build(input.model, mesh_options);
+  bool dumps = false;
+  auto input = ReadMesh(paths, options, settings, files, threads, &dumps, notes);
+  if (!input.ok()) return input.error();
+  const Model& model = *input.value().model;
+  for (const auto& diagnostic : model.diagnostics) notes->push_back(ToString(diagnostic) + "\n");
+  ReportSkipped(model, notes);
+  if (model.objects == 0) return NothingToUse(paths, dumps);
   return input;
 }
 
 Result<Input> LoadInput(const InputOptions& options, const Settings& settings, const Host& host) {
-  const auto& version = options.istio_version ? options.istio_version : settings.mesh.istio_version;
-  if (version && !IsIstioVersion(*version)) {
-    return Error{"`--istio-version` must be a release such as 1.27, not `" + *version + "`"};
-  }
-  if (version) {
-    host.err << "note: answers are those of the current istiod; the differences of Istio "
-             << *version << " are not modelled yet\n";
-  }
-  std::vector<InputPath> paths;
-  for (auto& path : EffectivePaths(options, settings)) paths.push_back({path, ""});
+  if (auto checked = CheckVersion(options, settings, host); !checked.ok()) return checked.error();
   std::vector<std::string> notes;
-  auto input = LoadMesh(paths, options, settings, host.files, 0, &notes);
+  auto input = LoadMesh(InputPaths(options, settings), options, settings, host.files, 0, &notes);
   for (const auto& note : notes) host.err << note;
+  return input;
+}
+
+Result<Input> LoadForAnalysis(const InputOptions& options, const Settings& settings,
+                              const Host& host, unsigned threads) {
+  if (auto checked = CheckVersion(options, settings, host); !checked.ok()) return checked.error();
+  std::vector<InputPath> paths = InputPaths(options, settings);
+  std::vector<std::string> notes;
+  bool dumps = false;
+  auto input = ReadMesh(paths, options, settings, host.files, threads, &dumps, &notes);
+  for (const auto& note : notes) host.err << note;
+  if (!input.ok()) return input.error();
+  const Model& model = *input.value().model;
+  bool nothing_known =
+      std::all_of(model.skipped.begin(), model.skipped.end(), [](const Model::Skipped& skipped) {
+        return skipped.reason == Model::Skipped::Reason::kNotKubernetes;
+      });
+  if (model.objects == 0 && !input.value().broken && nothing_known) {
+    return NothingToUse(paths, dumps);
+  }
   return input;
 }
 

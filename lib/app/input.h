@@ -44,6 +44,14 @@ Result<Input> LoadMesh(const std::vector<InputPath>& paths, const InputOptions& 
 // diagnostics on the host's `err`.
 Result<Input> LoadInput(const InputOptions& options, const Settings& settings, const Host& host);
 
+// The same for `analyze`, which reports what is wrong with the input itself: nothing of that is
+// printed, and an input of which nothing can be used is an error only if nobody would say so.
+Result<Input> LoadForAnalysis(const InputOptions& options, const Settings& settings,
+                              const Host& host, unsigned threads);
+
+// Whether a diagnostic says that a document or file could not be read.
+bool IsBroken(const Diagnostic& diagnostic);
+
 // The PATHs that count: the command line's, the settings', or ".".
 std::vector<std::string> EffectivePaths(const InputOptions& options, const Settings& settings);
 

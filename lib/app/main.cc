@@ -3,8 +3,10 @@
 //   the command line              cli.cc
 //   .meshproof.yaml               settings.cc
 //   files -> objects -> mesh      input.cc      (source, model, mesh)
-//   the question                  can.cc, test.cc, compile.cc, describe.cc, graph.cc
-//   the answer                    (proxy: what istiod compiles; simulate: what Envoy does with it)
+//   the question                  can.cc, analyze.cc, test.cc, compile.cc, describe.cc,
+//                                 graph.cc, explain.cc
+//   the answer                    (proxy: what istiod compiles; simulate: what Envoy does with it;
+//                                 analyze: the rules)
 //   its words                     (report: one file for each format)
 
 #include <string>

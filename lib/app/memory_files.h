@@ -60,14 +60,23 @@ class MemoryFiles : public FileSystem {
 struct Ran {
   int status = 0;
   std::string out, err;
+  std::map<std::string, std::string> written;  // files, by path
 };
 
 inline Ran Run(const std::vector<std::string>& arguments, const FileSystem& files,
                const std::string& directory = "/home/me/repo") {
   std::ostringstream out, err;
-  Host host{files, out, err, directory, false};
-  Exit exit = RunMeshproof(arguments, host);
-  return {static_cast<int>(exit), out.str(), err.str()};
+  Ran ran;
+  Host host{files, out, err, directory, false, {}};
+  host.write = [&ran](const std::string& path, const std::string& text) -> Result<bool> {
+    if (path.starts_with("readonly/")) return Error{path + " cannot be written"};
+    ran.written[path] = text;
+    return true;
+  };
+  ran.status = static_cast<int>(RunMeshproof(arguments, host));
+  ran.out = out.str();
+  ran.err = err.str();
+  return ran;
 }
 
 // Two workloads with sidecars, one without, a gateway; orders admits GET /api* of shop/web.

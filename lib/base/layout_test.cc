@@ -24,7 +24,8 @@ const std::map<std::string, std::set<std::string>> kLeft = {
     {"mesh", {"model"}},
     {"proxy", {"mesh"}},
     {"simulate", {"proxy"}},
-    {"report", {"simulate"}},
+    {"analyze", {"simulate"}},
+    {"report", {"analyze"}},
     {"app", {"report"}},
 };
 

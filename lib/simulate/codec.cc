@@ -327,7 +327,7 @@ std::optional<CodecRefusal> DecodeHttp1(const ProxyRequest& request, bool accept
   if (headers->method != "CONNECT" && !IsUpgrade(*headers) && !SanitizeConnection(headers)) {
     return CodecRefusal{400, "http1.connection_header_rejected", "Bad Request"};
   }
-  bool relative = line.target[0] == '/' || (line.method == "OPTIONS" && line.target == "*");
+  bool relative = line.target[0] == '/' || (line.method == "OPTIONS" && line.target[0] == '*');
   if (!relative || line.method == "CONNECT") {
     if (auto refusal = ReadAbsoluteTarget(line.target, headers)) return refusal;
   }

@@ -8,6 +8,7 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/parallel.h"
 #include "base/text.h"

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <istream>
 #include <streambuf>
 #include <unordered_map>
@@ -299,7 +300,7 @@ class YamlReader::Impl : private YAML::EventHandler {
     }
     double value = 0;
     std::from_chars(plain.data(), plain.data() + plain.size(), value);
-    // The shortest text that a float32 needs, as sigs.k8s.io/yaml asks for.
+    // Go's %g of the shortest text that a float32 needs, as sigs.k8s.io/yaml asks for.
     float narrow = static_cast<float>(value);
     char shortest[64];
     auto written =
@@ -307,7 +308,7 @@ class YamlReader::Impl : private YAML::EventHandler {
     std::string_view digits(shortest, static_cast<size_t>(written.ptr - shortest));
     size_t mark = digits.find('e');
     int exponent = mark == std::string_view::npos ? 0 : std::atoi(shortest + mark + 1);
-    if (exponent >= -4 && exponent < 21) {
+    if (exponent >= -4 && exponent < 6) {
       written =
           std::to_chars(shortest, shortest + sizeof shortest, narrow, std::chars_format::fixed);
       digits = {shortest, static_cast<size_t>(written.ptr - shortest)};

@@ -115,7 +115,7 @@ TEST_CASE("values that are left out stand behind their indicator") {
       {"a:   # c\n  b:\n", "0-13{0-1s<a>: 11-13{11-12s<b>: 13-13n<>}}"},
       {"- &x\n- null", "0-11[4-4n<>, 7-11n<null>]"},
       {"a:\n  b:\n   c # d\n  e:\n  - f\n",
-       "0-24{0-1s<a>: 5-24{5-6s<b>: 11-12s<c>, 19-20s<e>: 22-24[24-25s<f>]}}"},
+       "0-27{0-1s<a>: 5-27{5-6s<b>: 11-12s<c>, 19-20s<e>: 24-27[26-27s<f>]}}"},
       {"a:\n  ~", "0-6{0-1s<a>: 5-6n<~>}"},
   });
 }
@@ -173,13 +173,14 @@ TEST_CASE("merge keys bring their entries in where they stand, the last of equal
 TEST_CASE("keys have Kubernetes' spelling") {
   ParsedFile file = ParseText(
       "t.yaml",
-      "yes: 1\noff: 1\nn: 1\n0x10: 1\n-0b11: 1\n1.50: 1\n1e30: 1\n.INF: 1\n'on': 1\n010: 1");
+      "yes: 1\noff: 1\nn: 1\n0x10: 1\n-0b11: 1\n1.50: 1\n1e30: 1\n.INF: 1\n'on': 1\n010: 1\n"
+      "1e6: 1\n100000.0: 1\n0.5: 1");
   std::vector<std::string_view> keys;
   REQUIRE(file.documents.size() == 1);
   for (const Entry& entry : file.documents[0].root()->entries) keys.push_back(entry.key.text);
   // `n` and `off` are one key, false.
   CHECK(keys == std::vector<std::string_view>{"true", "false", "false", "16", "-3", "1.5", "1e+30",
-                                              ".inf", "on", "8"});
+                                              ".inf", "on", "8", "1e+06", "100000", "0.5"});
   CHECK(DumpDiagnostics(file) ==
         "14-15 warning: key `false` stands on line 2 already; the last one counts");
 }
@@ -248,7 +249,8 @@ TEST_CASE("errors are said at their place") {
            {"a: b: c", "4-5 error: a `:` where no key stands in front of it"},
            {"a: b\nc d", "5-8 error: expected a `:` behind this key"},
            {"- a: 1\n  ~ b\n- c", "9-12 error: expected a `:` behind this key"},
-           {"l:\nm # c", "3-8 error: expected a `:` behind this key"},
+           {"l:\nm", "3-4 error: expected a `:` behind this key"},
+           {"l:\nm # c\n", "3-8 error: expected a `:` behind this key"},
            {"a:\n  l:\n  \"m\" # c\n", "10-17 error: expected a `:` behind this key"},
            {"l:\n[m] # c\n", "3-10 error: expected a `:` behind this key"},
            {"\"a\" \"b\"", "4-5 error: content behind the end of the document"},

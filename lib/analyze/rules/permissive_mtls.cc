@@ -68,7 +68,7 @@ class Checker {
     if (inbound.empty()) Add(mtls.workload, {&workload, 0, Protocol::kAuto}, sure);
     for (const InboundPort& port : inbound) {
       const EffectiveMode& mode = mtls.ForPort(port.port);
-      bool own = mode.span.begin != mtls.workload.span.begin;
+      bool own = mode.source != mtls.workload.source || mode.span.begin != mtls.workload.span.begin;
       if (own && mtls.workload.mode == MtlsMode::kStrict) continue;
       Add(mode, {&workload, port.port, port.protocol}, sure);
     }
@@ -202,8 +202,7 @@ class Checker {
       finding.fix = "Write ISTIO_MUTUAL, or remove the block and let auto mTLS decide.";
       const TlsUse& first = list.front();
       if (first.seen && site.port == 0 && !first.client->name.empty()) {
-        Case question =
-            PlaintextCase(*first.server, first.target_port, first.port->protocol);
+        Case question = PlaintextCase(*first.server, first.target_port, first.port->protocol);
         question.tls = CaseTls::kAuto;
         question.from_outside = false;
         question.from_workload = first.client->ns + "/" + first.client->name;

@@ -2,6 +2,7 @@
 // iptables rules of a pod come from annotations alone; what they leave out reaches the application
 // without mTLS, tokens or authorization. Also Sidecar ingress listeners whose number a policy on the
 // application's port does not name: the listener's port is the one that is compared.
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>

@@ -54,9 +54,8 @@ std::set<int> PortsOf(const Analysis& analysis, const Workload& workload) {
 // unless another entry is PERMISSIVE.
 bool StaysStrict(const Workload& workload, const PeerAuthentication& policy) {
   if (workload.mode != ProxyMode::kAmbient || policy.mode != MtlsMode::kUnset) return false;
-  return std::none_of(policy.ports.begin(), policy.ports.end(), [](const auto& port) {
-    return port.mode == MtlsMode::kPermissive;
-  });
+  return std::none_of(policy.ports.begin(), policy.ports.end(),
+                      [](const auto& port) { return port.mode == MtlsMode::kPermissive; });
 }
 
 std::string NameAll(const std::vector<const Workload*>& workloads) {
@@ -76,8 +75,8 @@ void ReportHole(const Analysis& analysis, const Use& use, bool declared, Reporte
   Finding& finding = reporter.Report(
       use.policy->meta, use.entry->span,
       "port " + port + " of " + NameAll(use.workloads) + " is " +
-          std::string(Name(use.entry->mode)) + " while the rest is STRICT: it takes plaintext from " +
-          "whoever reaches the pod" +
+          std::string(Name(use.entry->mode)) +
+          " while the rest is STRICT: it takes plaintext from " + "whoever reaches the pod" +
           (declared ? "" : " (no Service or container declares this port today)") +
           "; remove the entry or write STRICT");
   if (!declared) finding.severity = Severity::kWarning;
@@ -110,8 +109,8 @@ void ReportAbsent(const Analysis& analysis, const Use& use, const std::set<int>&
                   Reporter& reporter) {
   std::string port = std::to_string(use.entry->port);
   int meant = BehindServicePort(analysis, *use.workloads.front(), use.entry->port);
-  std::string message = "STRICT is set for port " + port + ", but " + NameAll(use.workloads) +
-                        " has no such port";
+  std::string message =
+      "STRICT is set for port " + port + ", but " + NameAll(use.workloads) + " has no such port";
   if (meant != 0) {
     message += " (it is the Service's; the pod listens on " + std::to_string(meant) + ")";
   } else {
