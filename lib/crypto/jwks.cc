@@ -159,8 +159,11 @@ std::string EcSignatureToDer(std::string_view signature) {
   OwnedNumber s = ToNumber(signature.substr(half, half));
   OwnedSignature pair(ECDSA_SIG_new());
   if (!r || !s || !pair || ECDSA_SIG_set0(pair.get(), r.get(), s.get()) != 1) return "";
-  static_cast<void>(r.release());  // now owned by `pair`
-  static_cast<void>(s.release());
+  // They are owned by `pair` now.
+  BIGNUM* kept_r = r.release();
+  BIGNUM* kept_s = s.release();
+  static_cast<void>(kept_r);
+  static_cast<void>(kept_s);
   unsigned char* der = nullptr;
   int length = i2d_ECDSA_SIG(pair.get(), &der);
   if (length <= 0) return "";

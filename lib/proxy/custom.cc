@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 
 #include "base/text.h"
 #include "proxy/string_class.h"
@@ -246,7 +247,7 @@ std::optional<std::string> ProtoDuration(std::string_view go_duration) {
     go_duration.remove_prefix(letters);
   }
   if (total > 9e18) return std::nullopt;
-  const auto nanoseconds = static_cast<uint64_t>(total + 0.5);
+  const auto nanoseconds = static_cast<uint64_t>(std::llround(total));
   std::string text = std::to_string(nanoseconds / 1'000'000'000);
   if (const uint64_t rest = nanoseconds % 1'000'000'000; rest != 0) {
     std::string fraction = std::to_string(1'000'000'000 + rest).substr(1);

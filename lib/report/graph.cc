@@ -30,7 +30,7 @@ class Builder {
     return "workload:" + workload.ns + "/" + workload.name;
   }
 
-  void AddNode(Graph::Node node) { nodes_.try_emplace(node.id, std::move(node)); }
+  void AddNode(const Graph::Node& node) { nodes_.try_emplace(node.id, node); }
 
   void AddEdge(std::string from, std::string to, std::string kind, const ObjectMeta* policy = {},
                int rule = -1) {

@@ -14,7 +14,7 @@
 namespace meshproof {
 namespace {
 
-constexpr size_t kMaxHeaderBytes = 60 * 1024;
+constexpr size_t kMaxHeaderBytes = size_t{60} * 1024;
 constexpr size_t kMaxHeaderCount = 100;
 
 constexpr CodecRefusal kHttp1Error = {400, "http1.codec_error", "Bad Request"};
