@@ -39,7 +39,8 @@ void AddRule(const AuthorizationPolicy::Rule& rule, const Case& plain, std::vect
       question.method = ValueOf(operation.methods.values.front().value, "GET");
     }
     if (!operation.paths.empty()) question.path = PathOf(operation.paths.values.front().value);
-    if (!operation.hosts.empty()) question.host = ValueOf(operation.hosts.values.front().value, "x");
+    if (!operation.hosts.empty())
+      question.host = ValueOf(operation.hosts.values.front().value, "x");
     cases->push_back(std::move(question));
   }
 }

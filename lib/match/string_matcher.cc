@@ -91,6 +91,14 @@ bool Regex::FullMatch(std::string_view text) const {
   return re2::RE2::FullMatch(Piece(text), *program_);
 }
 
+bool Regex::PartialMatch(std::string_view text) const {
+  return re2::RE2::PartialMatch(Piece(text), *program_);
+}
+
+int Regex::ProgramSize() const {
+  return program_->ProgramSize();
+}
+
 const std::string& Regex::pattern() const {
   MESHPROOF_CHECK(program_ != nullptr);
   return program_->pattern();

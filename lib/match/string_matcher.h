@@ -21,6 +21,10 @@ class Regex {
   static Result<Regex> Compile(std::string_view pattern);
 
   bool FullMatch(std::string_view text) const;
+  // A match anywhere in the text, as Go's MatchString.
+  bool PartialMatch(std::string_view text) const;
+  // How large the compiled program is; grows with the cost of matching.
+  int ProgramSize() const;
   const std::string& pattern() const;
   explicit operator bool() const { return program_ != nullptr; }
 

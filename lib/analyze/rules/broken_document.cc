@@ -22,7 +22,7 @@ std::string_view Consequence(Trouble trouble) {
 std::string_view Fix(Trouble trouble) {
   switch (trouble) {
     case Trouble::kUnreadable:
-      return "Make the file readable, or leave it out with --ignore.";
+      return "Make the file readable, or list it under `ignore` in .meshproof.yaml.";
     case Trouble::kTemplate:
       return "Give meshproof what the template makes: helm template CHART | meshproof analyze -.";
     default:

@@ -27,8 +27,9 @@ class Checker {
     bool sidecar = workload.mode == ProxyMode::kSidecar;
     bool captured = sidecar || workload.mode == ProxyMode::kAmbient;
     // An unlabelled pod of a namespace that is not in the input may well be injected.
-    bool maybe = workload.mode == ProxyMode::kNone && (AsksForProxy(*workload.pod) ||
-                                                       analysis_.mesh.FindNamespace(workload.ns) == nullptr);
+    bool maybe =
+        workload.mode == ProxyMode::kNone &&
+        (AsksForProxy(*workload.pod) || analysis_.mesh.FindNamespace(workload.ns) == nullptr);
     if (!captured && !maybe) return;
     workload_ = &workload;
     certain_ = captured;
@@ -86,10 +87,11 @@ class Checker {
     for (const Node& capability : added->items) {
       std::string_view name = capability.text;
       if (name.starts_with("CAP_")) name.remove_prefix(4);
-      if (name != "NET_ADMIN" && name != "NET_RAW" && name != "ALL" && name != "SYS_ADMIN") continue;
-      std::string_view effect = name == "NET_RAW"
-                                    ? "can send packets past the proxy"
-                                    : "can rewrite the rules that redirect its traffic to the proxy";
+      if (name != "NET_ADMIN" && name != "NET_RAW" && name != "ALL" && name != "SYS_ADMIN")
+        continue;
+      std::string_view effect =
+          name == "NET_RAW" ? "can send packets past the proxy"
+                            : "can rewrite the rules that redirect its traffic to the proxy";
       Report(capability,
              who + " of " + Describe(*workload_) + " holds capability " + std::string(name) +
                  " and " + std::string(effect) + "; drop it",

@@ -200,13 +200,18 @@ class Checker {
                 {listener.hostname.empty() ? "*" : std::string(listener.hostname)},
                 twin == nullptr ? nullptr : &place,
                 tokens == token_gateways_.end() ? nullptr : tokens->second,
-                "attach a route with a redirect to https to this listener alone "
-                "(`sectionName`), and the others to the TLS listener",
+                std::string(twin == nullptr ? "add a listener with TLS, " : "") +
+                    "attach a route with a redirect to https to this listener alone "
+                    "(`sectionName`), and the others to the TLS listener",
                 std::nullopt);
     }
   }
 
  private:
+  struct BoundServices {
+    std::map<std::string, std::vector<const VirtualService*>> exact;
+    std::vector<std::pair<std::string, const VirtualService*>> wildcards;
+  };
   enum class Served { kUnknown, kRoutes, kRedirect };
 
   std::string SelectorKey(const Gateway& gateway) const {
@@ -223,8 +228,7 @@ class Checker {
   // Routes of the input that this server serves: kRedirect if all only answer themselves.
   Served Routes(const Gateway& gateway, const GatewayServer& server, std::string_view host) {
     Served served = Served::kUnknown;
-    for (const VirtualService* service : VirtualServicesOf(gateway)) {
-      if (!Serves(*service, host)) continue;
+    for (const VirtualService* service : Serving(gateway, host)) {
       for (const HttpRoute& route : service->http) {
         if (!AppliesToPort(route, server.port)) continue;
         if (!route.has_redirect) return Served::kRoutes;
@@ -235,13 +239,6 @@ class Checker {
     return served;
   }
 
-  static bool Serves(const VirtualService& service, std::string_view host) {
-    for (const Text& own : service.hosts.values) {
-      if (HostsOverlap(own.value, host)) return true;
-    }
-    return false;
-  }
-
   static bool AppliesToPort(const HttpRoute& route, int port) {
     if (route.matches.empty()) return true;
     for (const HttpMatch& match : route.matches) {
@@ -250,10 +247,36 @@ class Checker {
     return false;
   }
 
-  const std::vector<const VirtualService*>& VirtualServicesOf(const Gateway& gateway) {
+  // VirtualServices of the gateway that have the host, or one under it or over it; oldest first for
+  // a host without a wildcard.
+  std::vector<const VirtualService*> Serving(const Gateway& gateway, std::string_view host) {
     auto [found, added] = services_.try_emplace(&gateway);
-    if (added) found->second = analysis_.mesh.VirtualServicesFor(gateway);
-    return found->second;
+    BoundServices& bound = found->second;
+    if (added) {
+      for (const VirtualService* service : analysis_.mesh.VirtualServicesFor(gateway)) {
+        for (const Text& own : service->hosts.values) {
+          const std::string lower = ToLower(own.value);
+          if (lower.starts_with('*')) {
+            bound.wildcards.emplace_back(lower, service);
+          } else {
+            bound.exact[lower].push_back(service);
+          }
+        }
+      }
+    }
+    std::vector<const VirtualService*> serving;
+    const std::string lower = ToLower(host);
+    if (auto same = bound.exact.find(lower); same != bound.exact.end()) serving = same->second;
+    if (lower.empty() || lower.starts_with('*')) {
+      for (const auto& [own, services] : bound.exact) {
+        if (HostsOverlap(lower, own))
+          serving.insert(serving.end(), services.begin(), services.end());
+      }
+    }
+    for (const auto& [own, service] : bound.wildcards) {
+      if (HostsOverlap(lower, own)) serving.push_back(service);
+    }
+    return serving;
   }
 
   // What reads tokens behind the server: at the gateway itself, or where the routes lead.
@@ -263,8 +286,7 @@ class Checker {
     if (bound != bound_.end()) {
       if (const ObjectMeta* reads = TokensAt(*bound->second.first)) return reads;
     }
-    for (const VirtualService* service : VirtualServicesOf(gateway)) {
-      if (!Serves(*service, host)) continue;
+    for (const VirtualService* service : Serving(gateway, host)) {
       for (const HttpRoute& route : service->http) {
         if (!AppliesToPort(route, server.port)) continue;
         for (const RouteDestination& to : route.routes) {
@@ -294,8 +316,7 @@ class Checker {
                               std::string_view host) {
     auto bound = bound_.find(&server);
     if (bound == bound_.end()) return std::nullopt;
-    for (const VirtualService* service : VirtualServicesOf(gateway)) {
-      if (!Serves(*service, host)) continue;
+    for (const VirtualService* service : Serving(gateway, host)) {
       for (const HttpRoute& route : service->http) {
         if (!AppliesToPort(route, server.port) || route.routes.empty()) continue;
         Case question;
@@ -328,7 +349,7 @@ class Checker {
     }
     Finding& finding = ReportAt(
         reporter_, meta, span,
-        "port " + std::to_string(port) + " serves " + ListNames(hosts) + " in the clear, " + why +
+        "port " + std::to_string(port) + " serves " + SayHosts(hosts) + " in the clear, " + why +
             ", so requests with their cookies and tokens can be read and changed on the "
             "way; " +
             remedy,
@@ -336,6 +357,13 @@ class Checker {
     if (twin != nullptr) finding.related.push_back({*twin, "the same host with TLS"});
     if (tokens != nullptr) finding.related.push_back({tokens->span, "tokens are read here"});
     if (request) AttachWitness(analysis_, *request, Outcome::kAllow, &finding);
+  }
+
+  static std::string SayHosts(const std::vector<std::string>& hosts) {
+    if (hosts.front() == "*") return "all hosts";
+    std::vector<std::string> quoted;
+    for (const std::string& host : hosts) quoted.push_back("`" + host + "`");
+    return ListNames(quoted);
   }
 
   void Version(const ObjectMeta& meta, Span span, std::string_view version, bool ceiling) {
@@ -413,7 +441,7 @@ class Checker {
   Reporter& reporter_;
   std::unordered_map<std::string, TlsHosts> tls_hosts_;  // by selector
   std::unordered_map<const GatewayServer*, std::pair<const Workload*, int>> bound_;
-  std::unordered_map<const Gateway*, std::vector<const VirtualService*>> services_;
+  std::unordered_map<const Gateway*, BoundServices> services_;
   std::unordered_map<const Workload*, const ObjectMeta*> tokens_;
   std::map<std::string, const ObjectMeta*> token_gateways_;  // Gateway API, by "ns/name"
 };

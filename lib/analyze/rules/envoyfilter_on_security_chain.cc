@@ -3,8 +3,6 @@
 // jwt_authn, rbac, …, router; what is put before sees requests that nobody has checked. Patches are
 // applied in the order of priority, then of creation; one that finds nothing to hold on to is
 // dropped silently.
-#include <re2/re2.h>
-
 #include <algorithm>
 #include <map>
 #include <string>
@@ -15,6 +13,7 @@
 #include "analyze/names.h"
 #include "analyze/rule.h"
 #include "base/text.h"
+#include "match/string_matcher.h"
 
 namespace meshproof {
 namespace {
@@ -407,7 +406,8 @@ class Checker {
         "Set `priority`.");
     if (sure && !versioned) finding.severity = Severity::kInfo;
     finding.detail = "relative";
-    finding.istioctl_codes = {versioned ? "IST0155" : "IST0151"};
+    finding.istioctl_codes = {"IST0151"};
+    if (versioned) finding.istioctl_codes.push_back("IST0155");
   }
 
   // As istioctl tells patches apart: the name in the value, else of the filter in the match.
@@ -429,12 +429,10 @@ class Checker {
     constexpr int kCostlyProgram = 5000;
     const Node* version = NodeAt(patch.item, {"match", "proxy", "proxyVersion"});
     if (version == nullptr || version->text.empty()) return;
-    RE2::Options options;
-    options.set_log_errors(false);
-    RE2 pattern(re2::StringPiece(version->text.data(), version->text.size()), options);
-    if (!pattern.ok() || pattern.ProgramSize() > kCostlyProgram) {
+    Result<Regex> pattern = Regex::Compile(version->text);
+    if (!pattern.ok() || pattern.value().ProgramSize() > kCostlyProgram) {
       // What Go cannot read either is refused before.
-      if (!pattern.ok() && pattern.error_code() != RE2::ErrorPatternTooLarge) return;
+      if (!pattern.ok() && pattern.error().message.find("too large") == std::string::npos) return;
       Finding& finding = Add(
           patch, version,
           "the expression in `proxyVersion` is costly and istiod evaluates it for every proxy, so "
@@ -445,7 +443,7 @@ class Checker {
       return;
     }
     const std::string& stated = analysis_.istio_version;
-    if (stated.empty() || RE2::PartialMatch(stated, pattern)) return;
+    if (stated.empty() || pattern.value().PartialMatch(stated)) return;
     Finding& finding = Add(patch, version,
                            "`proxyVersion` does not fit proxies of Istio " + stated +
                                ", so the patch is dropped silently there; correct or remove it",

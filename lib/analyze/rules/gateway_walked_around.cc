@@ -1,6 +1,6 @@
 // Ways into a mesh workload from outside the cluster that pass no gateway of the mesh: a Service of
-// type NodePort or LoadBalancer, externalIPs, a hostPort, an Ingress of another controller. Reported
-// only where the simulator lets a plaintext request without identity through at that port.
+// type NodePort or LoadBalancer, externalIPs, a hostPort, an Ingress of another controller.
+// Reported only where the simulator lets a plaintext request without identity through at that port.
 #include <map>
 #include <set>
 #include <string>
@@ -77,7 +77,8 @@ class Checker {
         const Node* host = NodeAt(&port, {"hostPort"});
         const Node* number = NodeAt(&port, {"containerPort"});
         const Node* transport = NodeAt(&port, {"protocol"});
-        if (host == nullptr || number == nullptr || !number->AsInt() || host->AsInt() == 0) continue;
+        if (host == nullptr || number == nullptr || !number->AsInt() || host->AsInt() == 0)
+          continue;
         if (transport != nullptr && transport->text != "TCP") continue;
         Entrance entrance = Ask(workload, static_cast<int>(*number->AsInt()));
         if (entrance.workload == nullptr) continue;

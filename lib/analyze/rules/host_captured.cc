@@ -399,7 +399,8 @@ class Checker {
       }
     }
     if (owner != nullptr) owner_ns = owner->ns;
-    if (owner_ns.empty() || owner_ns == entry.meta.ns || !analysis_.SeesNamespace(owner_ns)) return;
+    if (owner_ns.empty() || owner_ns == entry.meta.ns) return;
+    if (owner == nullptr && !analysis_.SeesNamespace(owner_ns)) return;
     Finding& finding =
         ReportAt(reporter_, entry.meta, written.span,
                  "namespace " + entry.meta.ns + " defines host `" + host + "` of namespace " +

@@ -2,6 +2,7 @@
 // `./host` of the Gateway's own, `*/host` and a bare host those of all. A Gateway API listener
 // takes its own namespace's routes unless `allowedRoutes` says more; a ReferenceGrant without a
 // name covers every object of the kind.
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -19,12 +20,15 @@ class Checker {
   Checker(const Analysis& analysis, Reporter& reporter)
       : analysis_(analysis), reporter_(reporter), names_(analysis) {}
 
+  // One that forwards by SNI or only redirects does not do what a route says.
+  static bool ServesRoutes(const GatewayServer& server) {
+    return !server.tls ||
+           (server.tls->mode != TlsSettings::Mode::kAutoPassthrough && !server.tls->https_redirect);
+  }
+
   void CheckServers(const Gateway& gateway) {
     for (const GatewayServer& server : gateway.servers) {
-      const bool auto_passthrough =
-          server.tls && server.tls->mode == TlsSettings::Mode::kAutoPassthrough;
-      // Neither serves what a route says.
-      if (auto_passthrough || (server.tls && server.tls->https_redirect)) continue;
+      if (!ServesRoutes(server)) continue;
       for (const Text& host : server.hosts.values) CheckHost(gateway, host);
     }
   }
@@ -108,21 +112,30 @@ class Checker {
 
   // " (here also billing, fuel)": namespaces of the input that gain the right.
   std::string Others(const std::string& own) const {
+    const std::string& root = analysis_.model.mesh_config.root_namespace;
     std::vector<std::string> others;
     for (const std::string& ns : names_.namespaces()) {
-      if (ns != own && names_.HasWorkloads(ns)) others.push_back(ns);
+      if (ns != own && ns != root && names_.HasWorkloads(ns)) others.push_back(ns);
     }
     return others.empty() ? "" : " (in the input: " + ListNames(others) + ")";
+  }
+
+  // Namespaces whose VirtualServices bind to it.
+  const std::set<std::string>& NamespacesOf(const Gateway& gateway) {
+    auto [found, added] = users_.try_emplace(&gateway);
+    if (added) {
+      for (const VirtualService* service : analysis_.mesh.VirtualServicesFor(gateway)) {
+        found->second.insert(service->meta.ns);
+      }
+    }
+    return found->second;
   }
 
   void CheckHost(const Gateway& gateway, const Text& written) {
     std::string_view ns;
     std::string_view host = HostOfServer(written.value, &ns);
     if (!ns.empty() && ns != "*") return;
-    std::set<std::string> users;
-    for (const VirtualService* service : analysis_.mesh.VirtualServicesFor(gateway)) {
-      users.insert(service->meta.ns);
-    }
+    const std::set<std::string>& users = NamespacesOf(gateway);
     std::string better = "<namespace>/" + std::string(host);
     if (users.size() == 1) {
       better = (*users.begin() == gateway.meta.ns ? "." : *users.begin()) + "/" + std::string(host);
@@ -161,6 +174,7 @@ class Checker {
   const Analysis& analysis_;
   Reporter& reporter_;
   KnownNames names_;
+  std::map<const Gateway*, std::set<std::string>> users_;
   std::set<std::string> said_;
 };
 
@@ -172,6 +186,7 @@ void CheckListenerOpenToAll(const Analysis& analysis, Reporter& reporter) {
   for (const Gateway& gateway : analysis.model.gateways) {
     checker.CheckServers(gateway);
     for (const GatewayServer& server : gateway.servers) {
+      if (!Checker::ServesRoutes(server)) continue;
       for (const Text& host : server.hosts.values) {
         if (host.value != "*" && host.value != "*/*") continue;
         open_gateways.insert(gateway.meta.ns + "/" + std::string(gateway.meta.name));

@@ -55,7 +55,8 @@ class Checker {
     for (size_t i = 0; i < workloads.size(); ++i) {
       const Workload& workload = workloads[i];
       if (workload.mode != ProxyMode::kSidecar && workload.mode != ProxyMode::kAmbient) continue;
-      if (workload.object == nullptr || IsPlatformNamespace(workload.ns, analysis_.model.mesh_config)) {
+      if (workload.object == nullptr ||
+          IsPlatformNamespace(workload.ns, analysis_.model.mesh_config)) {
         continue;
       }
       // A job calls; nobody calls it.
@@ -117,8 +118,8 @@ class Checker {
       if (list.empty()) return;
       text += text.empty() ? " (only " : ", ";
       text += what;
-      related->push_back({list.front()->meta.span,
-                          Describe(list.front()->meta) + " is " + std::string(what)});
+      related->push_back(
+          {list.front()->meta.span, Describe(list.front()->meta) + " is " + std::string(what)});
     };
     add(policies.allow, "a dry run, which enforces nothing");
     add(policies.audit, "AUDIT, which enforces nothing");

@@ -42,7 +42,7 @@ std::string Sentence(const std::string& kind, Reason reason, const Group& group)
   if (reason == Reason::kNotKubernetes) {
     return number + (count == 1 ? " document is" : " documents are") +
            " no Kubernetes object and not judged (" + files +
-           "); leave them out with --ignore if that is meant";
+           "); list them under `ignore` in .meshproof.yaml if that is meant";
   }
   return number + (count == 1 ? " object" : " objects") + " of kind " + kind +
          (count == 1 ? " is" : " are") + " not judged, because meshproof does not know the kind (" +

@@ -1,6 +1,6 @@
 // Policies whose workload runs no proxy that could enforce them, and the reasons for which pods get
-// none: istio-semantics section 5, "Injection" and "Ambient capture". Mesh-wide policies of the root
-// namespace are not counted: they speak of the mesh, and what is outside it is outside.
+// none: istio-semantics section 5, "Injection" and "Ambient capture". Mesh-wide policies of the
+// root namespace are not counted: they speak of the mesh, and what is outside it is outside.
 #include <map>
 #include <set>
 #include <string>
@@ -64,7 +64,8 @@ class Checker {
   void CheckPods() {
     const Revisions revisions = Revisions::Of(analysis_.model);
     for (const PodWorkload& pod : analysis_.model.pod_workloads) {
-      if (pod.meta.kind != "Pod" || pod.has_proxy_container || reported_.count(&pod.meta) > 0) continue;
+      if (pod.meta.kind != "Pod" || pod.has_proxy_container || reported_.count(&pod.meta) > 0)
+        continue;
       if (FindLabel(pod.pod_annotations, "sidecar.istio.io/status") != nullptr) continue;
       const Namespace* ns = analysis_.mesh.FindNamespace(pod.meta.ns);
       PodFacts facts{pod.meta.ns, ns == nullptr ? nullptr : &ns->meta.labels, &pod.pod_labels,
@@ -92,10 +93,9 @@ class Checker {
         const Node* place = NodeAt(ns.meta.node, {"metadata", "labels", kRevision});
         Finding& finding = reporter_.Report(
             ns.meta, place == nullptr ? ns.meta.span : SpanOf(ns.meta.file, *place),
-            "namespace " + std::string(ns.meta.name) + " carries both `istio-injection: " + *legacy +
-                "` and `istio.io/rev: " + *revision +
-                "`: the former wins, so revision " + *revision +
-                " injects nothing here; keep one of them");
+            "namespace " + std::string(ns.meta.name) + " carries both `istio-injection: " +
+                *legacy + "` and `istio.io/rev: " + *revision + "`: the former wins, so revision " +
+                *revision + " injects nothing here; keep one of them");
         finding.severity = Severity::kWarning;
         finding.istioctl_codes = {"IST0123"};
         finding.fix = "Remove one of the two labels.";
@@ -106,12 +106,14 @@ class Checker {
           with_proxy_.count(ns.meta.name) > 0) {
         continue;
       }
-      Finding& finding = reporter_.Report(
-          ns.meta, ns.meta.span,
-          "namespace " + std::string(ns.meta.name) +
-              " is not part of the mesh: it asks neither for sidecars nor for ambient, so no policy "
-              "holds for its workloads; label it `istio-injection: enabled` or "
-              "`istio.io/dataplane-mode: ambient`, or `istio-injection: disabled` where that is meant");
+      Finding& finding =
+          reporter_.Report(ns.meta, ns.meta.span,
+                           "namespace " + std::string(ns.meta.name) +
+                               " is not part of the mesh: it asks neither for sidecars nor for "
+                               "ambient, so no policy "
+                               "holds for its workloads; label it `istio-injection: enabled` or "
+                               "`istio.io/dataplane-mode: ambient`, or `istio-injection: disabled` "
+                               "where that is meant");
       finding.severity = Severity::kInfo;
       finding.istioctl_codes = {"IST0102"};
     }
@@ -146,7 +148,8 @@ class Checker {
       if (list == governors_.end()) continue;
       for (const Governor& governor : list->second) {
         // istiod ignores selectors of PeerAuthentications in the root namespace.
-        if (ns == root_ && workload.ns != root_ && governor.meta->kind == "PeerAuthentication") continue;
+        if (ns == root_ && workload.ns != root_ && governor.meta->kind == "PeerAuthentication")
+          continue;
         if (Selects(governor.selector->match_labels, workload.labels)) found.push_back(governor);
       }
     }
@@ -250,8 +253,8 @@ class Checker {
     bool unseen = analysis_.mesh.FindNamespace(workload.ns) == nullptr;
     Finding& finding = reporter_.Report(
         pod.meta, SpanOf(pod.meta.file, image),
-        "`image: auto` of " + Describe(workload) +
-            " waits for injection, which does not happen (" + workload.mode_reason +
+        "`image: auto` of " + Describe(workload) + " waits for injection, which does not happen (" +
+            workload.mode_reason +
             "), so the pod cannot start or runs without its proxy; label the pod "
             "`sidecar.istio.io/inject: \"true\"`");
     if (pod.meta.kind != "Pod") finding.severity = Severity::kWarning;
@@ -281,14 +284,15 @@ class Checker {
     if (!governors.empty()) {
       message += " and " + Describe(*governors.front().meta) + " is not enforced on it";
     }
-    Finding& finding = reporter_.Report(
-        pod.meta, Place(pod), message + "; use a label that a webhook's selectors match");
+    Finding& finding = reporter_.Report(pod.meta, Place(pod),
+                                        message + "; use a label that a webhook's selectors match");
     if (governors.empty()) finding.severity = Severity::kWarning;
     finding.istioctl_codes = {AutoImage(pod) == nullptr ? "IST0103"
                               : pod.meta.kind == "Pod"  ? "IST0147"
                                                         : "IST0146"};
     const Injector& first = injectors_.front();
-    finding.related.push_back({first.configuration.span, "the selectors of this webhook do not match"});
+    finding.related.push_back(
+        {first.configuration.span, "the selectors of this webhook do not match"});
     Relate(governors, &finding);
     reported_.insert(&pod.meta);
   }
@@ -324,17 +328,20 @@ class Checker {
     for (const ServicePort& own : found->second->ports) {
       if (own.port == wanted) return;
     }
-    Finding& finding = reporter_.Report(
-        NameOf(object), SpanOf(object.file, port == nullptr ? *name : *port),
-        "webhook " + injector.name + " calls port " + std::to_string(wanted) + " of Service " + key +
-            ", which has no such port, so pods get no proxy or are not made; name a port that it has");
+    Finding& finding =
+        reporter_.Report(NameOf(object), SpanOf(object.file, port == nullptr ? *name : *port),
+                         "webhook " + injector.name + " calls port " + std::to_string(wanted) +
+                             " of Service " + key +
+                             ", which has no such port, so pods get no proxy or are not made; name "
+                             "a port that it has");
     finding.related.push_back({found->second->meta.span, "this Service"});
     finding.istioctl_codes = {"IST0139"};
     finding.field_path = FieldPathAt(*object.node, name->begin);
   }
 
   void CheckOverlap(const Injector& injector, const Injector& other) {
-    if (injector.configuration.name == other.configuration.name && injector.name == other.name) return;
+    if (injector.configuration.name == other.configuration.name && injector.name == other.name)
+      return;
     std::string example = Overlap(injector, other);
     if (example.empty()) return;
     const RawObject& object = injector.configuration;

@@ -1,7 +1,7 @@
 // Inbound ports that the redirect to the sidecar leaves out although a policy governs them. The
 // iptables rules of a pod come from annotations alone; what they leave out reaches the application
-// without mTLS, tokens or authorization. Also Sidecar ingress listeners whose number a policy on the
-// application's port does not name: the listener's port is the one that is compared.
+// without mTLS, tokens or authorization. Also Sidecar ingress listeners whose number a policy on
+// the application's port does not name: the listener's port is the one that is compared.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -38,7 +38,8 @@ bool NamesPort(const AuthorizationPolicy::Rule& rule, int port) {
 
 class Checker {
  public:
-  Checker(const Analysis& analysis, Reporter& reporter) : analysis_(analysis), reporter_(reporter) {}
+  Checker(const Analysis& analysis, Reporter& reporter)
+      : analysis_(analysis), reporter_(reporter) {}
 
   void Check(const Workload& workload) {
     if (workload.mode != ProxyMode::kSidecar || workload.pod == nullptr) return;
@@ -80,11 +81,13 @@ class Checker {
     for (const Sidecar::Ingress& ingress : sidecar->ingress) {
       size_t colon = ingress.default_endpoint.value.rfind(':');
       if (colon == std::string_view::npos) continue;
-      std::optional<unsigned long> own = ParseUnsigned(ingress.default_endpoint.value.substr(colon + 1));
+      std::optional<unsigned long> own =
+          ParseUnsigned(ingress.default_endpoint.value.substr(colon + 1));
       if (!own || static_cast<int>(*own) == ingress.port) continue;
       for (const auto* list : {&policies.custom, &policies.deny}) {
         for (const AuthorizationPolicy* policy : *list) {
-          if (!policy->dry_run) CheckRemapped(*sidecar, ingress, static_cast<int>(*own), workload, *policy);
+          if (!policy->dry_run)
+            CheckRemapped(*sidecar, ingress, static_cast<int>(*own), workload, *policy);
         }
       }
     }
@@ -156,7 +159,8 @@ class Checker {
   void CheckInterfaces(const Workload& workload, const std::string& interfaces) {
     std::vector<int> ports = KnownPorts(workload);
     bool strong = false;
-    std::vector<Related> governing = Governing(workload, ports.empty() ? 0 : ports.front(), &strong);
+    std::vector<Related> governing =
+        Governing(workload, ports.empty() ? 0 : ports.front(), &strong);
     if (governing.empty()) return;
     const ObjectMeta& meta = workload.pod->meta;
     Finding& finding = reporter_.Report(
@@ -195,7 +199,8 @@ class Checker {
           }
           names_listener = names_listener || value.value == std::to_string(ingress.port);
         }
-        std::string key = ToString(policy.meta) + std::to_string(ingress.port) + ToString(sidecar.meta);
+        std::string key =
+            ToString(policy.meta) + std::to_string(ingress.port) + ToString(sidecar.meta);
         if (!names_own || names_listener || !reported_.insert(key).second) continue;
         Finding& finding = reporter_.Report(
             sidecar.meta, ingress.span,

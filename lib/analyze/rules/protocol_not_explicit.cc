@@ -1,6 +1,6 @@
 // Service ports whose protocol istiod does not know or knows twice (istio-semantics section 6,
-// "Protocol"): appProtocol, else the port's name, else the well-known numbers, else the proxy sniffs
-// and rules on methods, paths and hosts hold only for what it takes for HTTP.
+// "Protocol"): appProtocol, else the port's name, else the well-known numbers, else the proxy
+// sniffs and rules on methods, paths and hosts hold only for what it takes for HTTP.
 #include <map>
 #include <set>
 #include <string>
@@ -27,7 +27,8 @@ std::string_view TransportName(PortProtocol transport) {
 
 class Checker {
  public:
-  Checker(const Analysis& analysis, Reporter& reporter) : analysis_(analysis), reporter_(reporter) {}
+  Checker(const Analysis& analysis, Reporter& reporter)
+      : analysis_(analysis), reporter_(reporter) {}
 
   void Check(const Service& service) {
     if (IsPlatformNamespace(service.meta.ns, analysis_.model.mesh_config)) return;
@@ -40,7 +41,8 @@ class Checker {
     }
     for (size_t i = 0; i < entry.ports.size(); ++i) {
       const ServiceEntry::Port& port = entry.ports[i];
-      if (ParseProtocol(port.protocol.value) != Protocol::kTcp && !port.protocol.value.empty()) continue;
+      if (ParseProtocol(port.protocol.value) != Protocol::kTcp && !port.protocol.value.empty())
+        continue;
       Span place = port.protocol.span ? port.protocol.span : entry.meta.span;
       Finding& finding = Report(
           entry.meta, place,
@@ -55,7 +57,8 @@ class Checker {
 
   void Check(const VirtualService& route) {
     auto check = [&](const std::vector<RouteDestination>& destinations) {
-      for (const RouteDestination& destination : destinations) Check(route, destination.destination);
+      for (const RouteDestination& destination : destinations)
+        Check(route, destination.destination);
     };
     for (const HttpRoute& http : route.http) check(http.routes);
     for (const L4Route& tls : route.tls) check(tls.routes);
@@ -99,7 +102,8 @@ class Checker {
     std::string field = "spec.ports[" + std::to_string(index) + "]";
     std::string why;
     if (port.app_protocol && !port.app_protocol->value.empty()) {
-      why = " has `appProtocol: " + std::string(port.app_protocol->value) + "`, which Istio does not know";
+      why = " has `appProtocol: " + std::string(port.app_protocol->value) +
+            "`, which Istio does not know";
       place = port.app_protocol->span;
       field += ".appProtocol";
     } else if (!port.name.value.empty()) {
@@ -140,7 +144,8 @@ class Checker {
         "IST0112");
     finding.field_path = FieldPathAt(*route.meta.node, destination.host.span.begin);
     finding.fix = "Name the port.";
-    if (service->object != nullptr) finding.related.push_back({service->object->span, "this Service"});
+    if (service->object != nullptr)
+      finding.related.push_back({service->object->span, "this Service"});
   }
 
   struct Use {
@@ -171,8 +176,10 @@ class Checker {
                 "both the same protocol",
             first.port->port == use.port->port ? "IST0116" : "IST0137");
         finding.detail = std::to_string(target);
-        finding.related.push_back({first.service->object->span, "says " + std::string(ToString(first.port->protocol))});
-        finding.related.push_back({use.service->object->span, "says " + std::string(ToString(use.port->protocol))});
+        finding.related.push_back(
+            {first.service->object->span, "says " + std::string(ToString(first.port->protocol))});
+        finding.related.push_back(
+            {use.service->object->span, "says " + std::string(ToString(use.port->protocol))});
         break;
       }
     }
