@@ -26,7 +26,7 @@ DiagnosticPlace DiagnosticPlaces::Of(const Diagnostic& diagnostic) {
     place.in_mesh_config = true;
     place.root = root;
     place.path = "data.mesh";
-    std::string below = FieldPathAt(*root, diagnostic.span.begin);
+    std::string below = FieldPathOf(*root, diagnostic.span);
     if (!below.empty()) place.path += "." + below;
     if (const ObjectMeta* config = model_.mesh_config.object) place.object = NameOf(*config);
     return place;
@@ -41,7 +41,7 @@ DiagnosticPlace DiagnosticPlaces::Of(const Diagnostic& diagnostic) {
     if (place.object.ns.empty() && !cluster_scoped) place.object.ns = "default";
   }
   place.root = object->node;
-  place.path = FieldPathAt(*object->node, diagnostic.span.begin);
+  place.path = FieldPathOf(*object->node, diagnostic.span);
   return place;
 }
 

@@ -67,6 +67,23 @@ void AppendPath(const Node& node, uint32_t offset, std::string* path) {
   }
 }
 
+void AppendPath(const Node& node, uint32_t begin, uint32_t end, std::string* path) {
+  if (node.begin == begin && node.end == end) return;
+  for (const Entry& entry : node.entries) {
+    if (!Holds(entry, begin) || end > std::max(entry.key.end, entry.value.end)) continue;
+    if (!path->empty()) *path += '.';
+    *path += entry.key.text;
+    if (begin >= entry.value.begin) AppendPath(entry.value, begin, end, path);
+    return;
+  }
+  for (size_t i = 0; i < node.items.size(); ++i) {
+    if (begin < node.items[i].begin || end > node.items[i].end) continue;
+    *path += "[" + std::to_string(i) + "]";
+    AppendPath(node.items[i], begin, end, path);
+    return;
+  }
+}
+
 }  // namespace
 
 const Node* NodeAt(const Node* node, std::initializer_list<std::string_view> path) {
@@ -100,6 +117,12 @@ std::vector<RawObject> ReadRawObjects(const Model& model,
 std::string FieldPathAt(const Node& root, uint32_t offset) {
   std::string path;
   AppendPath(root, offset, &path);
+  return path;
+}
+
+std::string FieldPathOf(const Node& root, const Span& span) {
+  std::string path;
+  AppendPath(root, span.begin, span.end, &path);
   return path;
 }
 

@@ -37,6 +37,9 @@ Span SpanOf(const SourceFile* file, const Node& node);
 // "spec.rules[0].from[1]": the deepest value (or the key) under `root` that holds byte `offset`;
 // "" for `root` itself.
 std::string FieldPathAt(const Node& root, uint32_t offset);
+// The same for the deepest value (or key) that holds all of `span`: a list's item, not its first
+// field.
+std::string FieldPathOf(const Node& root, const Span& span);
 
 // The same mapping, list or scalar, whatever the order of keys.
 bool SameContent(const Node& a, const Node& b);

@@ -43,8 +43,8 @@ Predicate Opaque(std::string name = "cel") {
 
 // Whether a DENY policy of this predicate refuses: "yes", "no", "unknown".
 std::string Matched(Predicate predicate, const ProxyRequest& request = Get()) {
-  Verdict verdict = RunFilters({Enforce(Action::kDeny, {Policy("p", std::move(predicate))})},
-                               request);
+  Verdict verdict =
+      RunFilters({Enforce(Action::kDeny, {Policy("p", std::move(predicate))})}, request);
   if (verdict.outcome == Outcome::kUndetermined) return "unknown";
   return Summary(verdict) == kAllowed ? "no" : Summary(verdict) == Denied("p") ? "yes" : "other";
 }
@@ -97,9 +97,8 @@ Predicate ToPredicate(const std::vector<Tree>& trees, size_t index,
 
 // All trees whose connectives are nested at most twice.
 std::vector<Tree> AllTrees() {
-  std::vector<Tree> trees = {{Tree::Kind::kAtom, 0, 0},
-                             {Tree::Kind::kAtom, 1, 0},
-                             {Tree::Kind::kAtom, 2, 0}};
+  std::vector<Tree> trees = {
+      {Tree::Kind::kAtom, 0, 0}, {Tree::Kind::kAtom, 1, 0}, {Tree::Kind::kAtom, 2, 0}};
   for (int depth = 0; depth < 2; ++depth) {
     size_t count = trees.size();
     for (size_t a = 0; a < count; ++a) {
@@ -157,9 +156,7 @@ TEST_CASE("rbac: a policy is any permission and any principal, three-valued") {
   Stream stream;
   stream.request = &request;
   stream.proxy = &proxy;
-  auto leaf = [](int value) {
-    return value == 0 ? Negate(Any()) : value == 1 ? Opaque() : Any();
-  };
+  auto leaf = [](int value) { return value == 0 ? Negate(Any()) : value == 1 ? Opaque() : Any(); };
   for (int code = 0; code < 81; ++code) {
     int values[] = {code % 3, code / 3 % 3, code / 9 % 3, code / 27};
     RbacPolicy policy;
@@ -194,18 +191,16 @@ TEST_CASE("rbac: unknown policies, against all their completions") {
     Outcome wanted = allowed_seen && denied_seen ? Outcome::kUndetermined
                      : allowed_seen              ? Outcome::kAllow
                                                  : Outcome::kDeny;
-    Verdict verdict =
-        RunFilters({Enforce(Action::kDeny, {Policy("a", leaf(values[0], "first")),
-                                            Policy("b", leaf(values[1], "second"))}),
-                    Enforce(Action::kAllow, {Policy("a", leaf(values[2], "third")),
-                                             Policy("b", leaf(values[3], "fourth"))})},
-                   Get());
+    Verdict verdict = RunFilters(
+        {Enforce(Action::kDeny,
+                 {Policy("a", leaf(values[0], "first")), Policy("b", leaf(values[1], "second"))}),
+         Enforce(Action::kAllow,
+                 {Policy("a", leaf(values[2], "third")), Policy("b", leaf(values[3], "fourth"))})},
+        Get());
     CAPTURE(code);
     CHECK(verdict.outcome == wanted);
     CHECK(verdict.missing.empty() == (wanted != Outcome::kUndetermined));
-    CHECK(verdict.status == (wanted == Outcome::kAllow  ? 200
-                             : wanted == Outcome::kDeny ? 403
-                                                        : 0));
+    CHECK(verdict.status == (wanted == Outcome::kAllow ? 200 : wanted == Outcome::kDeny ? 403 : 0));
   }
 }
 
@@ -296,9 +291,9 @@ TEST_CASE("rbac: shadow rules only leave metadata, which stays until it is overw
   CHECK(Summary(RunFilters({shadow(a), shadow(b), reads(result, "denied")}, Get("/a"))) ==
         kAllowed);
   // An AUDIT match stays visible as enforced id.
-  CHECK(Summary(RunFilters({Enforce(Action::kLog, {a}),
-                            reads("enforced_effective_policy_id", "id-a")},
-                           Get("/a"))) == Denied("seen"));
+  CHECK(Summary(
+            RunFilters({Enforce(Action::kLog, {a}), reads("enforced_effective_policy_id", "id-a")},
+                       Get("/a"))) == Denied("seen"));
   RbacFilter prefixed = Enforce(Action::kLog, {a});
   prefixed.rules_stat_prefix = "pre_";
   CHECK(Summary(RunFilters({prefixed, reads("pre_enforced_engine_result", "allowed")},
@@ -464,8 +459,8 @@ TEST_CASE("rbac: addresses, known and not") {
 }
 
 TEST_CASE("rbac: at a waypoint the peer is no IP address") {
-  auto config = testing::Sidecar({testing::HttpChain(testing::Manager(
-      {Enforce(Action::kDeny, {Policy("p", InBlock(AddressField::kDirectRemote, "0.0.0.0/0"))})}))});
+  auto config = testing::Sidecar({testing::HttpChain(testing::Manager({Enforce(
+      Action::kDeny, {Policy("p", InBlock(AddressField::kDirectRemote, "0.0.0.0/0"))})}))});
   CHECK(Summary(testing::RunOn(config, Get())) == Denied("p"));
   config->mode = ProxyMode::kWaypoint;
   CHECK(Summary(testing::RunOn(config, Get())) == kAllowed);
@@ -597,18 +592,18 @@ TEST_CASE("rbac: the network filter closes the connection") {
   };
   ProxyRequest request = Get();
   request.protocol = WireProtocol::kTcp;
-  CHECK(Summary(testing::RunOn(tcp(Enforce(Action::kDeny, {Policy("ns[a]-policy[b]-rule[0]", Any())})),
-                               request)) ==
+  CHECK(Summary(testing::RunOn(
+            tcp(Enforce(Action::kDeny, {Policy("ns[a]-policy[b]-rule[0]", Any())})), request)) ==
         "reject 0 rbac_access_denied_matched_policy[ns[a]-policy[b]-rule[0]] -");
   CHECK(Summary(testing::RunOn(tcp(Enforce(Action::kAllow, {})), request)) ==
         "reject 0 rbac_access_denied_matched_policy[none] -");
-  CHECK(testing::RunOn(tcp(Enforce(Action::kDeny, {Policy("p", Make(PortPredicate{1, 2}))})),
-                       request)
-            .outcome == Outcome::kAllow);
+  CHECK(
+      testing::RunOn(tcp(Enforce(Action::kDeny, {Policy("p", Make(PortPredicate{1, 2}))})), request)
+          .outcome == Outcome::kAllow);
   // In front of an HTTP manager it ends the request without an answer.
-  auto http = testing::Sidecar({testing::Chain(
-      {Enforce(Action::kDeny, {Policy("n", Any())}),
-       std::make_shared<const HttpConnectionManager>(testing::Manager({}))})});
+  auto http = testing::Sidecar(
+      {testing::Chain({Enforce(Action::kDeny, {Policy("n", Any())}),
+                       std::make_shared<const HttpConnectionManager>(testing::Manager({}))})});
   CHECK(Summary(testing::RunOn(http, Get())) == "reject 0 rbac_access_denied_matched_policy[n] -");
 }
 

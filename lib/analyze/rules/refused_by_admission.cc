@@ -30,7 +30,8 @@ bool IsSaidElsewhere(std::string_view path) {
 
 bool IsSaidInPassing(std::string_view kind, std::string_view path) {
   std::string plain = WithoutIndexes(path);
-  return plain == "spec.selector" || (kind == "AuthorizationPolicy" && plain == "spec.rules");
+  return plain.starts_with("spec.selector") ||
+         (kind == "AuthorizationPolicy" && plain.starts_with("spec.rules"));
 }
 
 std::string Consequence(const Diagnostic& diagnostic, const ObjectName& object) {
