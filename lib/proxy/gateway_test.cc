@@ -132,8 +132,8 @@ TEST_CASE("HTTP servers of a port share a listener and its routes") {
       ServiceText("web", "  hosts: [A.test, b.test]\n  gateways: [edge/a, edge/b]\n" + kToWeb));
   CHECK(Chains(*proxy) == Lines{"0.0.0.0_8080 [] plain http:http.8080"});
   const std::string route = " /->outbound|80||web.shop.svc.cluster.local";
-  CHECK(Routes(*proxy) == Lines{"http.8080 a.test:80 a.test" + route,
-                                "http.8080 b.test:80 b.test" + route + route});
+  CHECK(Routes(*proxy) ==
+        Lines{"http.8080 a.test:80 a.test" + route, "http.8080 b.test:80 b.test" + route + route});
   CHECK(proxy->clusters == Lines{"outbound|80||web.shop.svc.cluster.local"});
   const auto& manager = std::get<std::shared_ptr<const HttpConnectionManager>>(
       proxy->listeners[0].filter_chains[0].filters->back());
