@@ -1,5 +1,7 @@
 #include "analyze/host_index.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "match/ip.h"
 #include "mesh/hosts.h"
@@ -18,6 +20,7 @@ std::string_view NamespaceOfHost(std::string_view host, std::string_view domain)
 HostIndex::HostIndex(const Analysis& analysis) : analysis_(analysis), names_(analysis) {
   for (const MeshService& service : analysis.mesh.services()) {
     by_host_[service.host].push_back(&service);
+    by_namespace_[service.ns].push_back(&service);
     if (service.kubernetes) {
       service_namespaces_.insert(service.ns);
       hosts_of_namespace_[service.ns].push_back(service.host);
@@ -64,13 +67,21 @@ HostIndex::Lookup HostIndex::Find(std::string_view written, std::string_view ns)
     lookup.in_view = true;
     // `web.shop` is read as it stands; what was meant is web's full name.
     std::string full = lookup.host + (lookup.host.ends_with(".svc") ? "." : ".svc.") + domain;
-    lookup.nearest = by_host_.contains(full) ? full : NearestName(lookup.host, other_hosts_);
+    if (by_host_.contains(full)) lookup.nearest = full;
+    for (const std::string& host : other_hosts_) {
+      if (lookup.nearest.empty() && IsTypoOf(lookup.host, host)) lookup.nearest = host;
+    }
     return lookup;
   }
   auto beside = hosts_of_namespace_.find(service_ns);
   if (beside != hosts_of_namespace_.end()) {
     lookup.in_view = true;
-    lookup.nearest = NearestName(lookup.host, beside->second);
+    // Only the name can be misspelt: the rest is the namespace's.
+    std::vector<std::string> names;
+    for (const std::string& host : beside->second) names.push_back(host.substr(0, host.find('.')));
+    std::string_view own = std::string_view(lookup.host).substr(0, lookup.host.find('.'));
+    std::string nearest = NearestName(own, names);
+    if (!nearest.empty()) lookup.nearest = nearest + lookup.host.substr(own.size());
     return lookup;
   }
   // The namespace itself may be misspelt.
@@ -87,14 +98,28 @@ HostIndex::Lookup HostIndex::Find(std::string_view written, std::string_view ns)
 
 bool HostIndex::CoversAny(std::string_view pattern, std::string_view service_ns,
                           std::string_view ns) const {
-  for (const MeshService& service : analysis_.mesh.services()) {
-    if (!service_ns.empty() && service.ns != service_ns) continue;
-    if ((HostCovers(pattern, service.host) || HostCovers(service.host, pattern)) &&
-        IsExported(service, ns)) {
-      return true;
-    }
+  const auto fits = [&](const MeshService* service) {
+    return (service_ns.empty() || service->ns == service_ns) && IsExported(*service, ns);
+  };
+  if (pattern.find('*') == std::string_view::npos) {
+    return VisitCoveringHosts(std::string(pattern), [&](const std::string& host) {
+      auto found = by_host_.find(host);
+      return found != by_host_.end() &&
+             std::any_of(found->second.begin(), found->second.end(), fits);
+    });
   }
-  return false;
+  const auto covered = [&](const MeshService* service) {
+    return (HostCovers(pattern, service->host) || HostCovers(service->host, pattern)) &&
+           fits(service);
+  };
+  if (!service_ns.empty()) {
+    auto found = by_namespace_.find(service_ns);
+    return found != by_namespace_.end() &&
+           std::any_of(found->second.begin(), found->second.end(), covered);
+  }
+  return std::any_of(by_namespace_.begin(), by_namespace_.end(), [&](const auto& entry) {
+    return std::any_of(entry.second.begin(), entry.second.end(), covered);
+  });
 }
 
 bool HostIndex::HasServicesIn(std::string_view ns) const {

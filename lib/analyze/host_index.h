@@ -42,6 +42,7 @@ class HostIndex {
   const Analysis& analysis_;
   KnownNames names_;
   std::map<std::string, std::vector<const MeshService*>, std::less<>> by_host_;
+  std::map<std::string, std::vector<const MeshService*>, std::less<>> by_namespace_;
   std::set<std::string, std::less<>> service_namespaces_;
   std::map<std::string, std::vector<std::string>, std::less<>> hosts_of_namespace_;
   std::vector<std::string> other_hosts_;  // of ServiceEntries

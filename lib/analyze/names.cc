@@ -65,11 +65,21 @@ std::string_view GroupOfVersion(std::string_view api_version) {
 }
 
 std::string NearestName(std::string_view name, const std::vector<std::string>& candidates) {
+  constexpr size_t kLongest = 253;
+  name = name.substr(0, kLongest);
+  std::string nearest;
+  size_t best = std::max<size_t>(1, name.size() / 3) + 1;
   for (const std::string& candidate : candidates) {
     if (EqualsIgnoreCase(candidate, name)) return candidate;
+    size_t apart = candidate.size() < name.size() ? name.size() - candidate.size()
+                                                  : candidate.size() - name.size();
+    if (candidate.size() > kLongest || apart >= best) continue;
+    size_t edits = Edits(name, candidate);
+    if (edits >= best) continue;
+    best = edits;
+    nearest = candidate;
   }
-  auto nearest = Nearest(name.substr(0, 200), candidates);
-  return nearest ? *nearest : std::string();
+  return nearest;
 }
 
 std::string NearestName(std::string_view name, const std::set<std::string>& candidates) {

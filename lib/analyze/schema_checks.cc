@@ -25,6 +25,19 @@ void CheckOther(const OtherObject& object, Report& report) {
   CheckUnreadKind(object.meta, report);
 }
 
+// A literal block is parsed in place: its offsets are those of the file around it, which has the
+// same name.
+const SourceFile* FileOf(const ParsedFile& nested, const Model& model) {
+  const ObjectMeta* config = model.mesh_config.object;
+  if (config != nullptr && config->file != nullptr && config->file->name() == nested.file->name()) {
+    return config->file;
+  }
+  for (const ParsedFile& outer : model.nested) {
+    if (outer.file->name() == nested.file->name()) return outer.file.get();
+  }
+  return nested.file.get();
+}
+
 void CheckMeshConfig(const Model& model, std::vector<Diagnostic>* diagnostics) {
   static const ObjectMeta kNone{};
   const ObjectMeta* meta = model.mesh_config.object;
@@ -34,11 +47,7 @@ void CheckMeshConfig(const Model& model, std::vector<Diagnostic>* diagnostics) {
     const Node& root = *nested.documents.front().root();
     // A file given as the mesh config may be the ConfigMap around it.
     if (!root.IsMapping() || root.Find("kind") != nullptr) continue;
-    // A literal block is parsed in place: its offsets are those of the ConfigMap's own file.
-    bool in_place =
-        meta != nullptr && meta->file != nullptr && nested.file->name() == meta->file->name();
-    Report report(in_place ? meta->file : nested.file.get(), meta != nullptr ? meta : &kNone,
-                  diagnostics);
+    Report report(FileOf(nested, model), meta != nullptr ? meta : &kNone, diagnostics);
     CheckMeshConfigFields(root, report);
     CheckMeshConfigValues(model, report);
   }

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <ctime>
-#include <unordered_map>
+#include <map>
+#include <optional>
+#include <set>
+#include <tuple>
 
+#include "analyze/raw_objects.h"
 #include "base/text.h"
 
 namespace meshproof {
@@ -39,16 +43,31 @@ std::string UnknownRule(std::string_view written) {
   return text;
 }
 
+// The lines of a file on which nothing but a comment stands.
+std::set<int> CommentLines(const ParsedFile& file) {
+  std::set<int> lines;
+  for (const Comment& comment : file.comments) {
+    if (comment.alone) lines.insert(file.file->LineOf(comment.begin));
+  }
+  return lines;
+}
+
 void ReadComments(const Model& model, std::vector<SuppressionSite>* sites,
                   std::vector<MalformedSuppression>* malformed) {
   for (const ParsedFile& file : model.files) {
+    std::set<int> alone;  // filled for the first suppression
     for (const Comment& comment : file.comments) {
       std::string_view text = file.file->text().substr(comment.begin, comment.end - comment.begin);
       text = TrimSpace(text.substr(std::min<size_t>(1, text.size())));
       if (!text.starts_with(kCommentMark)) continue;
       SuppressionSite site;
       site.span = Span{file.file.get(), comment.begin, comment.end};
-      site.line = file.file->LineOf(comment.begin) + (comment.alone ? 1 : 0);
+      site.line = file.file->LineOf(comment.begin);
+      if (comment.alone) {
+        // Several comments above a line all speak of it.
+        if (alone.empty()) alone = CommentLines(file);
+        while (alone.contains(site.line)) ++site.line;
+      }
       std::string problem;
       if (ParseSuppression(text.substr(kCommentMark.size()), &site, &problem)) {
         sites->push_back(std::move(site));
@@ -84,39 +103,114 @@ void ForEachMeta(const Model& model, Visit visit) {
   for (const auto& meta : model.extra_metas) visit(*meta);
 }
 
-void ReadAnnotations(const Model& model, std::vector<SuppressionSite>* sites,
-                     std::vector<MalformedSuppression>* malformed) {
-  ForEachMeta(model, [&](const ObjectMeta& meta) {
-    if (const std::string* own = FindLabel(meta.annotations, kAnnotation)) {
-      SuppressionSite site;
-      site.span = meta.span;
-      site.object = NameOf(meta);
-      std::string problem;
-      if (ParseSuppression("ignore" + *own, &site, &problem)) {
-        sites->push_back(std::move(site));
-      } else {
-        malformed->push_back({meta.span, NameOf(meta), problem});
-      }
-    }
-    if (const std::string* theirs = FindLabel(meta.annotations, kIstioctlAnnotation)) {
-      SuppressionSite site;
-      site.span = meta.span;
-      site.object = NameOf(meta);
-      site.istioctl = true;
-      site.reason = std::string(kIstioctlAnnotation);
-      for (std::string_view code : Split(*theirs, ',')) site.rules.emplace_back(TrimSpace(code));
+// What the annotations of one object suppress. `place` carries what is covered.
+void AddAnnotations(const SuppressionSite& place, std::optional<std::string_view> own,
+                    std::optional<std::string_view> theirs, std::vector<SuppressionSite>* sites,
+                    std::vector<MalformedSuppression>* malformed) {
+  if (own) {
+    SuppressionSite site = place;
+    std::string problem;
+    if (ParseSuppression("ignore" + std::string(*own), &site, &problem)) {
       sites->push_back(std::move(site));
+    } else {
+      malformed->push_back({site.span, site.object, problem});
     }
-  });
+  }
+  if (theirs) {
+    SuppressionSite site = place;
+    site.istioctl = true;
+    site.reason = std::string(kIstioctlAnnotation);
+    for (std::string_view code : Split(*theirs, ',')) site.rules.emplace_back(TrimSpace(code));
+    sites->push_back(std::move(site));
+  }
 }
 
-bool Covers(const SuppressionSite& site, const Finding& finding) {
-  if (site.line != 0) {
-    if (finding.span.file != site.span.file || !finding.span) return false;
-    if (finding.span.file->LineOf(finding.span.begin) != site.line) return false;
-  } else if (!(finding.object == site.object)) {
-    return false;
+std::optional<std::string_view> ScalarAt(const Node* node, std::string_view key) {
+  const Node* value = node->Find(key);
+  if (value == nullptr || value->kind != NodeKind::kScalar) return std::nullopt;
+  return value->text;
+}
+
+std::optional<std::string_view> AnnotationOf(const ObjectMeta& meta, std::string_view key) {
+  const std::string* value = FindLabel(meta.annotations, key);
+  if (value == nullptr) return std::nullopt;
+  return *value;
+}
+
+void ReadAnnotations(const Model& model, std::vector<SuppressionSite>* sites,
+                     std::vector<MalformedSuppression>* malformed) {
+  std::set<const Node*> decoded;
+  ForEachMeta(model, [&](const ObjectMeta& meta) {
+    decoded.insert(meta.node);
+    if (meta.annotations.empty()) return;
+    SuppressionSite place;
+    place.span = meta.span;
+    place.object = NameOf(meta);
+    AddAnnotations(place, AnnotationOf(meta, kAnnotation), AnnotationOf(meta, kIstioctlAnnotation),
+                   sites, malformed);
+  });
+  // Objects that admission refuses have findings too.
+  for (const RawObject& object : ReadRawObjects(model)) {
+    if (decoded.contains(object.node)) continue;
+    const Node* annotations = NodeAt(object.node, {"metadata", "annotations"});
+    if (annotations == nullptr || !annotations->IsMapping()) continue;
+    SuppressionSite place;
+    place.span = object.span;
+    place.object = NameOf(object);
+    place.body = SpanOf(object.file, *object.node);
+    AddAnnotations(place, ScalarAt(annotations, kAnnotation),
+                   ScalarAt(annotations, kIstioctlAnnotation), sites, malformed);
   }
+}
+
+// Which sites speak of the place of a finding.
+class SiteIndex {
+ public:
+  explicit SiteIndex(const std::vector<SuppressionSite>& sites) : sites_(sites) {
+    for (size_t i = 0; i < sites.size(); ++i) {
+      const SuppressionSite& site = sites[i];
+      if (site.line != 0) {
+        by_line_[{site.span.file, site.line}].push_back(i);
+      } else {
+        by_object_[KeyOf(site.object)].push_back(i);
+        if (site.body) bodies_.push_back(i);
+      }
+    }
+  }
+
+  std::vector<size_t> At(const Finding& finding) const {
+    std::vector<size_t> found;
+    const SourceFile* file = finding.span.file;
+    if (file != nullptr && !by_line_.empty()) {
+      auto at = by_line_.find({file, file->LineOf(finding.span.begin)});
+      if (at != by_line_.end()) found = at->second;
+    }
+    if (auto at = by_object_.find(KeyOf(finding.object)); at != by_object_.end()) {
+      found.insert(found.end(), at->second.begin(), at->second.end());
+    }
+    for (size_t i : bodies_) {
+      const Span& body = sites_[i].body;
+      if (file == body.file && finding.span.begin >= body.begin && finding.span.begin < body.end) {
+        found.push_back(i);
+      }
+    }
+    std::sort(found.begin(), found.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
+    return found;
+  }
+
+ private:
+  using Key = std::tuple<std::string, std::string, std::string>;
+  static Key KeyOf(const ObjectName& object) { return {object.kind, object.ns, object.name}; }
+
+  const std::vector<SuppressionSite>& sites_;
+  std::map<std::pair<const SourceFile*, int>, std::vector<size_t>> by_line_;
+  std::map<Key, std::vector<size_t>> by_object_;
+  std::vector<size_t> bodies_;
+};
+
+// Whether a site at the place of a finding names its rule.
+bool Names(const SuppressionSite& site, const Finding& finding) {
   if (!site.istioctl) {
     return std::any_of(site.rules.begin(), site.rules.end(), [&](const std::string& written) {
       return NamesRule(written, *finding.rule);
@@ -182,10 +276,13 @@ std::vector<SuppressionSite> FindSuppressions(const Model& model,
 
 void ApplySuppressions(std::string_view today, std::vector<SuppressionSite>* sites,
                        std::vector<Finding>* findings) {
+  if (sites->empty()) return;
+  SiteIndex index(*sites);
   for (Finding& finding : *findings) {
-    for (SuppressionSite& site : *sites) {
-      if (!site.until.empty() && site.until < today) continue;
-      if (!Covers(site, finding)) continue;
+    for (size_t i : index.At(finding)) {
+      SuppressionSite& site = (*sites)[i];
+      bool expired = !site.until.empty() && site.until < today;
+      if (expired || !Names(site, finding)) continue;
       site.used = true;
       if (!finding.suppressed) {
         finding.suppressed = Finding::Suppression{site.reason, site.until};

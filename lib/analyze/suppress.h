@@ -20,6 +20,7 @@ struct SuppressionSite {
   // What it covers: one line of its file, or an object.
   int line = 0;  // 0: the object
   ObjectName object;
+  Span body;              // of an object that is not in the model: what stands in it is covered too
   bool istioctl = false;  // names IST codes; needs no reason
   bool used = false;
 };

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/text.h"
+#include "analyze/names.h"
 
 namespace meshproof {
 namespace {
@@ -24,7 +24,7 @@ int Nearness(const Labels& selector, const Labels& labels) {
       }
     } else if (*found == value) {
       score += 10;
-    } else if (EqualsIgnoreCase(*found, value) || meshproof::Nearest(value, {*found})) {
+    } else if (!NearestName(value, std::vector<std::string>{*found}).empty()) {
       score += 8;
     } else if (found->starts_with(value) || value.starts_with(*found)) {
       score += 5;

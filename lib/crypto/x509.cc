@@ -91,8 +91,8 @@ void ReadNames(X509* x509, Certificate* out) {
   if (position >= 0) {
     out->common_name = Text(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, position)));
   }
-  Owned<GENERAL_NAMES> names(static_cast<GENERAL_NAMES*>(
-      X509_get_ext_d2i(x509, NID_subject_alt_name, nullptr, nullptr)));
+  Owned<GENERAL_NAMES> names(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(x509, NID_subject_alt_name, nullptr, nullptr)));
   if (names == nullptr) return;
   out->has_alternative_names = true;
   for (int i = 0; i < sk_GENERAL_NAME_num(names.get()); ++i) {
@@ -136,8 +136,7 @@ Certificate Read(X509* x509) {
   Certificate out;
   out.subject = NameText(X509_get_subject_name(x509));
   out.issuer = NameText(X509_get_issuer_name(x509));
-  out.is_self_issued =
-      X509_NAME_cmp(X509_get_subject_name(x509), X509_get_issuer_name(x509)) == 0;
+  out.is_self_issued = X509_NAME_cmp(X509_get_subject_name(x509), X509_get_issuer_name(x509)) == 0;
   Owned<BIGNUM> serial(ASN1_INTEGER_to_BN(X509_get0_serialNumber(x509), nullptr));
   if (serial != nullptr) {
     char* hex = BN_bn2hex(serial.get());

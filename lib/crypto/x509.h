@@ -21,12 +21,12 @@ struct Certificate {
   std::vector<std::string> dns_names;
   std::vector<std::string> addresses;  // IP names as text
   std::vector<std::string> uris;
-  bool is_ca = false;         // basicConstraints CA:TRUE
+  bool is_ca = false;           // basicConstraints CA:TRUE
   bool is_self_issued = false;  // issuer = subject
-  bool server_auth = true;    // no extended key usage, or one that holds serverAuth or any
-  std::string key_type;       // "RSA", "EC", "ED25519", …
+  bool server_auth = true;      // no extended key usage, or one that holds serverAuth or any
+  std::string key_type;         // "RSA", "EC", "ED25519", …
   int key_bits = 0;
-  std::string signature;  // "sha1WithRSAEncryption"
+  std::string signature;        // "sha1WithRSAEncryption"
   bool weak_signature = false;  // MD2, MD4, MD5 or SHA-1
   std::string key_id;           // of the public key; equal for equal keys
 };

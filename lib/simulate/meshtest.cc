@@ -526,8 +526,7 @@ std::string_view ProxyModeName(ProxyMode mode) {
 }
 
 std::string EnforcementPoint(const Verdict& verdict) {
-  bool no_rule_needed =
-      verdict.outcome == Outcome::kAllow && verdict.decided_by.object == nullptr;
+  bool no_rule_needed = verdict.outcome == Outcome::kAllow && verdict.decided_by.object == nullptr;
   if (no_rule_needed || verdict.decided_hop >= verdict.hops.size()) return "none";
   return std::string(ProxyModeName(verdict.hops[verdict.decided_hop].mode));
 }

@@ -78,15 +78,30 @@ std::string_view ActionName(Rbac::Action action) {
   return "";
 }
 
-void RunShadow(const RbacFilter& filter, FilterLevel level, Stream* stream) {
+// What a filter leaves in its metadata. The HTTP filter publishes it when it is through, so that
+// its own rules do not see what its shadow rules found.
+struct Findings {
+  std::string_view shadow_id, shadow_result;
+  std::string_view enforced_id, enforced_result;
+};
+
+void Publish(const RbacFilter& filter, const Findings& findings,
+             std::vector<RbacMetadata>* metadata) {
+  auto set = [&](std::string_view prefix, std::string_view key, std::string_view value) {
+    if (!value.empty()) SetMetadata(metadata, prefix, key, value);
+  };
+  set(filter.shadow_rules_stat_prefix, "shadow_effective_policy_id", findings.shadow_id);
+  set(filter.shadow_rules_stat_prefix, "shadow_engine_result", findings.shadow_result);
+  set(filter.rules_stat_prefix, "enforced_effective_policy_id", findings.enforced_id);
+  set(filter.rules_stat_prefix, "enforced_engine_result", findings.enforced_result);
+}
+
+void RunShadow(const RbacFilter& filter, FilterLevel level, Stream* stream, Findings* findings) {
   const Rbac& rules = *filter.shadow_rules;
   const RbacPolicy* policy = EffectivePolicy(rules, stream, level);
-  bool allowed = IsAllowed(rules.action, policy != nullptr);
-  auto& metadata = level == FilterLevel::kHttp ? stream->http_rbac : stream->network_rbac;
-  std::string_view prefix = filter.shadow_rules_stat_prefix;
-  if (policy != nullptr) SetMetadata(&metadata, prefix, "shadow_effective_policy_id", policy->name);
-  SetMetadata(&metadata, prefix, "shadow_engine_result", allowed ? "allowed" : "denied");
-  bool custom = prefix == "istio_ext_authz_";
+  if (policy != nullptr) findings->shadow_id = policy->name;
+  findings->shadow_result = IsAllowed(rules.action, policy != nullptr) ? "allowed" : "denied";
+  bool custom = filter.shadow_rules_stat_prefix == "istio_ext_authz_";
   if (custom && policy != nullptr) stream->custom_policy = policy;
   if (!stream->trace) return;
   std::string text =
@@ -111,18 +126,13 @@ void Refuse(const Rbac& rules, const RbacPolicy* policy, FilterLevel level, Stre
   }
 }
 
-FilterStatus Enforce(const RbacFilter& filter, FilterLevel level, Stream* stream) {
+FilterStatus Enforce(const RbacFilter& filter, FilterLevel level, Stream* stream,
+                     Findings* findings) {
   const Rbac& rules = *filter.rules;
   const RbacPolicy* policy = EffectivePolicy(rules, stream, level);
   bool allowed = IsAllowed(rules.action, policy != nullptr);
-  if (level == FilterLevel::kHttp) {
-    std::string_view prefix = filter.rules_stat_prefix;
-    if (policy != nullptr) {
-      SetMetadata(&stream->http_rbac, prefix, "enforced_effective_policy_id", policy->name);
-    }
-    SetMetadata(&stream->http_rbac, prefix, "enforced_engine_result",
-                allowed ? "allowed" : "denied");
-  }
+  if (policy != nullptr) findings->enforced_id = policy->name;
+  findings->enforced_result = allowed ? "allowed" : "denied";
   if (stream->trace) {
     std::string text(ActionName(rules.action));
     text += policy != nullptr ? ": " + policy->name + " matches" : ": no rule matches";
@@ -173,9 +183,14 @@ std::string RbacDetails(std::string_view policy_id) {
 }
 
 FilterStatus RunRbac(const RbacFilter& filter, FilterLevel level, Stream* stream) {
-  if (filter.shadow_rules) RunShadow(filter, level, stream);
-  if (!filter.rules) return FilterStatus::kContinue;
-  return Enforce(filter, level, stream);
+  Findings findings;
+  if (filter.shadow_rules) RunShadow(filter, level, stream, &findings);
+  // The network filter publishes what its shadow rules found, at once, and nothing else.
+  if (level == FilterLevel::kNetwork) Publish(filter, findings, &stream->network_rbac);
+  FilterStatus status = FilterStatus::kContinue;
+  if (filter.rules) status = Enforce(filter, level, stream, &findings);
+  if (level == FilterLevel::kHttp) Publish(filter, findings, &stream->http_rbac);
+  return status;
 }
 
 }  // namespace meshproof

@@ -63,6 +63,17 @@ bool SameAnswer(const Verdict& a, const Verdict& b) {
   return a.outcome == b.outcome && a.status == b.status && a.outcome != Outcome::kUndetermined;
 }
 
+// Where it is certain what happens but not which rule does it, nobody is named.
+void DropDifferences(const Verdict& other, Verdict* verdict) {
+  if (verdict->details != other.details) verdict->details.clear();
+  if (verdict->body != other.body) verdict->body.clear();
+  if (verdict->flags != other.flags) verdict->flags = "-";
+  const Origin& by = verdict->decided_by;
+  if (by.object != other.decided_by.object || by.rule != other.decided_by.rule) {
+    verdict->decided_by = {};
+  }
+}
+
 void AddMissing(Verdict* verdict, const std::string& reason) {
   auto& missing = verdict->missing;
   if (std::find(missing.begin(), missing.end(), reason) == missing.end()) {
@@ -176,7 +187,10 @@ struct ProxySimulator::Impl {
       other.resize(i, false);
       other[i - 1] = true;
       Verdict alternative = Explore(request, other, false, runs);
-      if (SameAnswer(verdict, alternative)) continue;
+      if (SameAnswer(verdict, alternative)) {
+        DropDifferences(alternative, &verdict);
+        continue;
+      }
       verdict.outcome = Outcome::kUndetermined;
       AddMissing(&verdict, asked[i - 1].reason);
       for (const auto& reason : alternative.missing) AddMissing(&verdict, reason);

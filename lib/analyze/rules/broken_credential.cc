@@ -39,6 +39,9 @@ class Checker {
     for (const Secret& secret : analysis.model.secrets) {
       secrets_[{secret.meta.ns, std::string(secret.meta.name)}] = &secret;
     }
+    for (const OtherObject& object : analysis.model.others) {
+      if (object.meta.kind == "ReferenceGrant") grants_[object.meta.ns].push_back(&object.meta);
+    }
     ReadGenerated();
   }
 
@@ -152,10 +155,11 @@ class Checker {
   }
 
   bool IsGranted(const std::string& from, const Reference& reference) const {
-    for (const OtherObject& object : analysis_.model.others) {
-      if (object.meta.kind != "ReferenceGrant" || object.meta.ns != reference.ns) continue;
-      const Node* sources = NodeAt(object.meta.node, {"spec", "from"});
-      const Node* targets = NodeAt(object.meta.node, {"spec", "to"});
+    auto grants = grants_.find(reference.ns);
+    if (grants == grants_.end()) return false;
+    for (const ObjectMeta* grant : grants->second) {
+      const Node* sources = NodeAt(grant->node, {"spec", "from"});
+      const Node* targets = NodeAt(grant->node, {"spec", "to"});
       bool granted_from = false;
       bool granted_to = false;
       for (const Node& source : sources == nullptr ? std::span<const Node>() : sources->items) {
@@ -365,6 +369,7 @@ class Checker {
   KnownNames names_;
   WorkloadIndex index_;
   std::map<std::pair<std::string, std::string>, const Secret*> secrets_;  // by namespace, name
+  std::map<std::string, std::vector<const ObjectMeta*>> grants_;          // by namespace
   std::set<std::pair<std::string, std::string>> generated_;
   std::set<std::string> out_of_view_;
 };

@@ -33,6 +33,12 @@ class Checker {
     for (const VirtualService& service : analysis.model.virtual_services) {
       virtual_services_[{service.meta.ns, std::string(service.meta.name)}] = &service;
     }
+    for (const OtherObject& object : analysis.model.others) {
+      if (object.meta.kind == "ReferenceGrant") grants_[object.meta.ns].push_back(&object.meta);
+      if (object.meta.kind == "Gateway") {
+        gateway_api_[{object.meta.ns, std::string(object.meta.name)}] = &object.meta;
+      }
+    }
     const std::string& domain = analysis.model.mesh_config.domain;
     for (const DestinationRule& rule : analysis.model.destination_rules) {
       std::string host = CompleteHost(ToLower(rule.host.value), rule.meta.ns, domain);
@@ -283,12 +289,7 @@ class Checker {
         all_found = false;
         continue;
       }
-      size_t slash = value.value.find('/');
-      std::string ns(slash == std::string_view::npos ? service.meta.ns
-                                                     : value.value.substr(0, slash));
-      std::string name(slash == std::string_view::npos ? value.value
-                                                       : value.value.substr(slash + 1));
-      if (ns == ".") ns = service.meta.ns;
+      auto [ns, name] = GatewayNamed(value.value, service.meta.ns);
       auto found = gateways_.find({ns, name});
       if (found == gateways_.end()) {
         all_found = false;
@@ -299,6 +300,19 @@ class Checker {
       CheckHosts(service, value, *found->second);
     }
     if (!mesh && all_found && !bound.empty()) CheckEachHost(service, bound);
+  }
+
+  // Namespace and name: `name`, `ns/name`, `./name`, or the old form `name.ns[.svc.domain]`.
+  static std::pair<std::string, std::string> GatewayNamed(std::string_view written,
+                                                          const std::string& own) {
+    size_t slash = written.find('/');
+    if (slash != std::string_view::npos) {
+      std::string_view ns = written.substr(0, slash);
+      return {ns == "." ? own : std::string(ns), std::string(written.substr(slash + 1))};
+    }
+    std::vector<std::string_view> parts = Split(written, '.');
+    if (parts.size() == 1) return {own, std::string(written)};
+    return {std::string(parts[1]), std::string(parts[0])};
   }
 
   void NoGateway(const VirtualService& service, const Text& value, const std::string& ns,
@@ -566,6 +580,10 @@ class Checker {
         if (Selects(wanted, endpoint.labels)) return;
       }
     }
+    // Of a service whose own selector finds none of the namespace's pods a subset finds none
+    // either.
+    any = any || (service.service != nullptr && service.service->has_selector &&
+                  hosts_.names().HasWorkloads(service.ns));
     // Without a pod in the input nothing can be said.
     if (!any || wanted.empty()) return;
     std::string labels;
@@ -644,12 +662,11 @@ class Checker {
                const std::string& name) {
     const Node* section = NodeAt(&ref, {"sectionName"});
     if (section == nullptr) return;
-    for (const OtherObject& object : analysis_.model.others) {
-      if (object.meta.kind != "Gateway" || object.meta.ns != ns || object.meta.name != name) {
-        continue;
-      }
+    auto found = gateway_api_.find({ns, name});
+    if (found != gateway_api_.end()) {
+      const ObjectMeta& gateway = *found->second;
       std::vector<std::string> names;
-      for (const Node& listener : ItemsOf(NodeAt(object.meta.node, {"spec", "listeners"}))) {
+      for (const Node& listener : ItemsOf(NodeAt(gateway.node, {"spec", "listeners"}))) {
         const Node* own = NodeAt(&listener, {"name"});
         if (own == nullptr) continue;
         if (own->text == section->text) return;
@@ -662,8 +679,7 @@ class Checker {
               "Gateway " + ns + "/" + name + " has no listener `" + std::string(section->text) +
                   "`, so the route is attached to nothing; its listeners are " + ListNames(names),
               "Name a listener of the Gateway.");
-      finding.related.push_back({object.meta.span, "the Gateway"});
-      return;
+      finding.related.push_back({gateway.span, "the Gateway"});
     }
   }
 
@@ -748,17 +764,18 @@ class Checker {
   // A Service of another namespace needs that namespace's consent.
   void BackendGrant(const ObjectMeta& meta, const std::string& ns, const Node& name) {
     if (ns == meta.ns) return;
-    for (const OtherObject& object : analysis_.model.others) {
-      if (object.meta.kind != "ReferenceGrant" || object.meta.ns != ns) continue;
+    auto grants = grants_.find(ns);
+    for (const ObjectMeta* grant :
+         grants == grants_.end() ? std::vector<const ObjectMeta*>() : grants->second) {
       bool from = false;
       bool to = false;
-      for (const Node& source : ItemsOf(NodeAt(object.meta.node, {"spec", "from"}))) {
+      for (const Node& source : ItemsOf(NodeAt(grant->node, {"spec", "from"}))) {
         const Node* kind = NodeAt(&source, {"kind"});
         const Node* from_ns = NodeAt(&source, {"namespace"});
         from = from || (kind != nullptr && kind->text == meta.kind && from_ns != nullptr &&
                         from_ns->text == meta.ns);
       }
-      for (const Node& target : ItemsOf(NodeAt(object.meta.node, {"spec", "to"}))) {
+      for (const Node& target : ItemsOf(NodeAt(grant->node, {"spec", "to"}))) {
         const Node* kind = NodeAt(&target, {"kind"});
         const Node* to_name = NodeAt(&target, {"name"});
         to = to || (kind != nullptr && kind->text == "Service" &&
@@ -795,6 +812,8 @@ class Checker {
   std::map<std::pair<std::string, std::string>, const VirtualService*> virtual_services_;
   std::map<std::string, std::set<std::string>> subsets_;  // by host
   std::multimap<std::string, const DestinationRule*> rules_of_host_;
+  std::map<std::pair<std::string, std::string>, const ObjectMeta*> gateway_api_;
+  std::map<std::string, std::vector<const ObjectMeta*>> grants_;  // by namespace
   std::set<const VirtualService*> no_host_;
   std::set<std::string> said_;
 };

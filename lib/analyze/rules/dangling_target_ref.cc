@@ -2,7 +2,9 @@
 // policy (istio-semantics section 1.1 and 7.3). A reference never crosses namespaces; a
 // GatewayClass counts in the root namespace alone and must be `istio-waypoint`; a Service or
 // ServiceEntry is only looked up by a waypoint.
+#include <map>
 #include <string>
+#include <tuple>
 
 #include "analyze/names.h"
 #include "analyze/raw_objects.h"
@@ -18,7 +20,14 @@ constexpr std::string_view kUseWaypoint = "istio.io/use-waypoint";
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), names_(analysis), index_(analysis.mesh) {}
+      : analysis_(analysis), reporter_(reporter), names_(analysis), index_(analysis.mesh) {
+    for (const Service& service : analysis.model.services) {
+      targets_[{"Service", service.meta.ns, std::string(service.meta.name)}] = &service.meta;
+    }
+    for (const ServiceEntry& entry : analysis.model.service_entries) {
+      targets_[{"ServiceEntry", entry.meta.ns, std::string(entry.meta.name)}] = &entry.meta;
+    }
+  }
 
   void Check(const ObjectMeta& meta, const TargetRef& ref) {
     std::string_view group = ref.group.value;
@@ -122,16 +131,8 @@ class Checker {
 
   const ObjectMeta* FindTarget(std::string_view kind, std::string_view ns,
                                std::string_view name) const {
-    if (kind == "Service") {
-      for (const Service& service : analysis_.model.services) {
-        if (service.meta.name == name && service.meta.ns == ns) return &service.meta;
-      }
-    } else {
-      for (const ServiceEntry& entry : analysis_.model.service_entries) {
-        if (entry.meta.name == name && entry.meta.ns == ns) return &entry.meta;
-      }
-    }
-    return nullptr;
+    auto found = targets_.find({std::string(kind), std::string(ns), std::string(name)});
+    return found == targets_.end() ? nullptr : found->second;
   }
 
   static bool UsesWaypoint(const Labels& labels, bool* decided) {
@@ -164,6 +165,8 @@ class Checker {
   Reporter& reporter_;
   KnownNames names_;
   WorkloadIndex index_;
+  std::map<std::tuple<std::string, std::string, std::string>, const ObjectMeta*>
+      targets_;  // by kind, namespace, name
 };
 
 // Target references of a kind that the model keeps as a raw tree.

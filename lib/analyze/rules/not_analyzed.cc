@@ -72,6 +72,25 @@ void ReportVersion(const Model::Skipped& skipped, const RawObject& object, Repor
   finding.fix = "Write the version of the installed custom resource definition.";
 }
 
+// A kind that one of Istio's groups does not have; the model suggests what was meant.
+bool ReportUnknownKind(const Model& model, const RawObject& object, const Node& kind,
+                       Reporter& reporter) {
+  for (const Diagnostic& diagnostic : model.diagnostics) {
+    if (diagnostic.trouble != Trouble::kUnsupported || diagnostic.span.file != object.file ||
+        diagnostic.span.begin != kind.begin) {
+      continue;
+    }
+    std::string message = diagnostic.message + ", and the mesh runs without it";
+    if (!diagnostic.help.empty()) message += "; " + diagnostic.help;
+    Finding& finding = reporter.Report(NameOf(object), diagnostic.span, std::move(message));
+    finding.severity = Severity::kWarning;
+    finding.field_path = "kind";
+    finding.fix = "Write the kind that is meant.";
+    return true;
+  }
+  return false;
+}
+
 bool IsRetired(std::string_view group) {
   return group == "rbac.istio.io" || group == "authentication.istio.io" ||
          group == "config.istio.io" || group == "extensions";
@@ -89,6 +108,7 @@ void CheckNotAnalyzed(const Analysis& analysis, Reporter& reporter) {
       continue;
     }
     std::string kind = skipped.kind;
+    Span place = skipped.span;
     if (skipped.reason != Reason::kNotKubernetes) {
       if (!index) index.emplace(model);
       const RawObject* object = index->At(skipped.span);
@@ -99,11 +119,16 @@ void CheckNotAnalyzed(const Analysis& analysis, Reporter& reporter) {
         ReportVersion(skipped, *object, reporter);
         continue;
       }
+      const Node* kind_node = object == nullptr ? nullptr : NodeAt(object->node, {"kind"});
+      if (kind_node != nullptr) {
+        if (ReportUnknownKind(model, *object, *kind_node, reporter)) continue;
+        place = SpanOf(object->file, *kind_node);
+      }
       if (!IsIstio(group) && IsExpected(kind)) continue;
       if (!group.empty()) kind += " (" + std::string(group) + ")";
     }
     Group& group = groups[{skipped.reason, kind}];
-    group.places.push_back(skipped.span);
+    group.places.push_back(place);
     group.files.insert(skipped.file != nullptr ? skipped.file->name() : skipped.span.file->name());
   }
   for (const auto& [key, group] : groups) {

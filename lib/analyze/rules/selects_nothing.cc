@@ -2,6 +2,7 @@
 // object's namespace, and every namespace for objects of the root namespace and for Gateways.
 // Whatever can run counts as a workload: a Deployment with no replicas, a CronJob, a WorkloadEntry,
 // the pods of a WorkloadGroup and those that Istio makes for a Gateway API gateway.
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -65,8 +66,6 @@ class Checker {
                         NodeAt(gateway.meta.node, {"spec", "selector"}),
                         "nobody opens its ports"};
     if (gateway.selector.empty() || IsSelected(selection)) return;
-    // A gateway is often installed elsewhere than what it serves.
-    if (!sees_gateways_) return OutOfView(selection);
     CheckOne(selection);
   }
 
@@ -101,8 +100,15 @@ class Checker {
     return false;
   }
 
+  static bool MeansGateway(const Selection& selection) {
+    if (selection.meta.kind == "Gateway") return true;
+    return std::any_of(selection.labels.begin(), selection.labels.end(), [](const auto& label) {
+      return label.second.find("gateway") != std::string::npos;
+    });
+  }
+
   void OutOfView(const Selection& selection) {
-    std::string where = selection.meta.kind == "Gateway" ? "that is a gateway"
+    std::string where = !sees_gateways_ && MeansGateway(selection) ? "that is a gateway"
                         : !analysis_.HasWorkloads() || selection.scope.empty()
                             ? "at all"
                             : "of namespace " + selection.scope;
@@ -112,6 +118,8 @@ class Checker {
   void CheckOne(const Selection& selection) {
     if (!selection.present || selection.labels.empty()) return CheckWhole(selection);
     if (IsSelected(selection)) return;
+    // A gateway is often installed elsewhere than what it serves.
+    if (!sees_gateways_ && MeansGateway(selection)) return OutOfView(selection);
     bool empty =
         selection.scope.empty() ? !analysis_.HasWorkloads() : !names_.HasWorkloads(selection.scope);
     bool seen = selection.scope.empty() || analysis_.SeesNamespace(selection.scope);
@@ -196,6 +204,8 @@ class Checker {
     } else if (nearest != nullptr) {
       message +=
           "; nearest is " + nearest->ns + "/" + nearest->name + ", which has " + Say(differences);
+    } else {
+      message += "; write labels that the pods carry";
     }
     Finding& finding = reporter_.Report(selection.meta, span, std::move(message));
     finding.field_path = FieldPathAt(*selection.meta.node, span.begin);

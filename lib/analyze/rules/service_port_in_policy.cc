@@ -8,8 +8,10 @@
 #include <string>
 
 #include "analyze/names.h"
+#include "analyze/probe.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
+#include "analyze/witness_cases.h"
 #include "analyze/workload_index.h"
 #include "base/text.h"
 
@@ -211,9 +213,16 @@ class Checker {
     if (port >= 15000 && port < 15100) return;
     auto miss = LookUp(port, workloads);
     if (!miss) return;
-    std::string message = Subject(port, *miss, workloads) + ", so with this value of `" +
-                          std::string(field) + "` " + Effect(policy, negative);
+    // A port that nobody has needs no exception.
+    bool idle = negative && miss->workload_port == 0;
+    std::string message = Subject(port, *miss, workloads) + ", so this value of `" +
+                          std::string(field) + "` leaves nothing out";
+    if (!idle) {
+      message = Subject(port, *miss, workloads) + ", so with this value of `" + std::string(field) +
+                "` " + Effect(policy, negative);
+    }
     Finding& finding = Finish(policy.meta, value.span, std::move(message), port, *miss);
+    if (idle) finding.severity = Severity::kInfo;
     if (miss->workload_port != 0) {
       std::string_view text =
           value.span.file->text().substr(value.span.begin, value.span.end - value.span.begin);
@@ -256,19 +265,16 @@ class Checker {
         (!denies && policy.action != AuthorizationPolicy::Action::kAllow)) {
       return;
     }
-    Case question;
+    auto declared = FirstPort(analysis_, *miss.workload);
+    if (!declared) return;
+    int port = miss.workload_port != 0 ? miss.workload_port : declared->port;
+    Case question = PlaintextCase(*miss.workload, port, declared->protocol);
+    question.protocol = ProbeProtocol(analysis_.mesh, *miss.workload, port);
     question.name = "a request on the port that the workload listens on";
-    question.to_workload = miss.workload->ns + "/" + miss.workload->name;
-    question.to_port = miss.workload_port;
-    if (question.to_port == 0) {
-      std::vector<InboundPort> ports = analysis_.mesh.InboundPorts(*miss.workload);
-      if (ports.empty()) return;
-      question.to_port = ports.front().port;
-    }
     if (const Workload* caller = CallerOf(rule)) {
+      question.from_outside = false;
+      question.tls = CaseTls::kAuto;
       question.from_workload = caller->ns + "/" + caller->name;
-    } else {
-      question.from_outside = true;
     }
     AttachWitness(analysis_, question, denies ? Outcome::kAllow : Outcome::kDeny, finding);
   }

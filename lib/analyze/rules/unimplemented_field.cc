@@ -6,8 +6,10 @@
 #include <optional>
 #include <string>
 
+#include "analyze/client_tls_sites.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
+#include "analyze/witness_cases.h"
 #include "analyze/workload_index.h"
 #include "base/text.h"
 
@@ -153,15 +155,49 @@ void CheckPresence(const Analysis& analysis, const RequestAuthentication& policy
     if (!policy.target_refs.empty()) continue;
     for (const Workload* workload :
          index.Selected(policy.selector.match_labels, mesh_wide ? "" : policy.meta.ns)) {
-      std::vector<InboundPort> ports = analysis.mesh.InboundPorts(*workload);
-      if (ports.empty()) continue;
-      Case question;
+      auto port = FirstPort(analysis, *workload);
+      if (!port) continue;
+      Case question = PlaintextCase(*workload, port->port, port->protocol);
       question.name = "a request without a token";
-      question.from_outside = true;
-      question.to_workload = workload->ns + "/" + workload->name;
-      question.to_port = ports.front().port;
       if (AttachWitness(analysis, question, Outcome::kAllow, &finding)) break;
     }
+  }
+}
+
+// Settings that the current release reads otherwise than the stated one.
+void CheckChangedDefaults(const Analysis& analysis, Version version, Reporter& reporter) {
+  constexpr Version kAutoSni = {1, 21, 0};
+  if (version >= kAutoSni) return;
+  for (const DestinationRule& rule : analysis.model.destination_rules) {
+    for (const TlsSite& site : TlsSitesOf(rule)) {
+      if (site.tls == nullptr || !site.tls->sni.value.empty() ||
+          (site.tls->mode != ClientTls::Mode::kSimple &&
+           site.tls->mode != ClientTls::Mode::kMutual)) {
+        continue;
+      }
+      Finding& finding = reporter.Report(
+          rule.meta, site.FieldSpan("mode"),
+          "no `sni` is set, and Istio " + Text(version) +
+              " sends none of its own: a server with several names answers with the wrong "
+              "certificate; from 1.21.0 on the request's host is sent, so write the `sni` down");
+      finding.severity = Severity::kWarning;
+      finding.istioctl_codes = {"IST0169"};
+      finding.field_path = site.path;
+      finding.detail = "sni";
+      finding.fix = "Set `sni`.";
+    }
+  }
+  for (const Service& service : analysis.model.services) {
+    if (service.type != "ExternalName") continue;
+    Finding& finding = reporter.Report(
+        service.meta, service.meta.span,
+        "Istio " + Text(version) +
+            " treats this ExternalName as a host of its own, and from 1.21.0 on it is an alias of "
+            "the one that it names: routes and policies for either then hold for both; look them "
+            "over before the upgrade");
+    finding.severity = Severity::kInfo;
+    finding.istioctl_codes = {"IST0168"};
+    finding.fix = "Compare the VirtualServices and DestinationRules of both hosts.";
   }
 }
 
@@ -218,6 +254,7 @@ void CheckUnimplementedField(const Analysis& analysis, Reporter& reporter) {
   }
   auto version = ParseVersion(analysis.istio_version);
   if (!version) return;
+  CheckChangedDefaults(analysis, *version, reporter);
   FieldChecker checker(*version, reporter);
   for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
     checker.Policy(policy);

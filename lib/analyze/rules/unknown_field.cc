@@ -3,11 +3,13 @@
 // probably meant and what the rest of the object now does; for the plainest cases with a request
 // that shows it.
 #include <algorithm>
+#include <optional>
 
 #include "analyze/diagnostic_places.h"
 #include "analyze/names.h"
 #include "analyze/rule.h"
 #include "analyze/schema_checks.h"
+#include "analyze/witness_cases.h"
 #include "analyze/workload_index.h"
 
 namespace meshproof {
@@ -212,11 +214,13 @@ const AuthorizationPolicy* FindPolicy(const Model& model, const ObjectName& name
   return nullptr;
 }
 
-Case RequestTo(const Analysis& analysis, const Workload& workload) {
-  Case question;
-  question.to_workload = workload.ns + "/" + workload.name;
-  std::vector<InboundPort> ports = analysis.mesh.InboundPorts(workload);
-  if (!ports.empty()) question.to_port = ports.front().port;
+// A request from outside the mesh; nothing where the workload has no declared port.
+std::optional<Case> RequestTo(const Analysis& analysis, const Workload& workload,
+                              std::string name) {
+  auto port = FirstPort(analysis, workload);
+  if (!port) return std::nullopt;
+  Case question = PlaintextCase(workload, port->port, port->protocol);
+  question.name = std::move(name);
   return question;
 }
 
@@ -232,12 +236,8 @@ void ShowPlaintext(const Analysis& analysis, const WorkloadIndex& index, const D
     for (const Workload* workload :
          index.Selected(policy.selector.match_labels, mesh_wide ? "" : policy.meta.ns)) {
       if (workload->mode != ProxyMode::kSidecar) continue;
-      Case question = RequestTo(analysis, *workload);
-      if (question.to_port == 0) continue;
-      question.name = "plaintext from outside the mesh";
-      question.from_outside = true;
-      question.tls = CaseTls::kPlaintext;
-      if (AttachWitness(analysis, question, Outcome::kAllow, finding)) return;
+      auto question = RequestTo(analysis, *workload, "plaintext from outside the mesh");
+      if (question && AttachWitness(analysis, *question, Outcome::kAllow, finding)) return;
     }
   }
 }
@@ -272,10 +272,12 @@ void ShowCaller(const Analysis& analysis, const WorkloadIndex& index, const Drop
     for (const Workload& client : analysis.mesh.workloads()) {
       if (client.identity.empty() || Lists(*dropped.value, client)) continue;
       if (++tried > kMostTried) return;
-      Case question = RequestTo(analysis, *server);
-      question.name = "a caller that the dropped field does not name";
-      question.from_workload = client.ns + "/" + client.name;
-      if (AttachWitness(analysis, question, Outcome::kAllow, finding)) return;
+      auto question = RequestTo(analysis, *server, "a caller that the dropped field does not name");
+      if (!question) break;
+      question->from_outside = false;
+      question->tls = CaseTls::kAuto;
+      question->from_workload = client.ns + "/" + client.name;
+      if (AttachWitness(analysis, *question, Outcome::kAllow, finding)) return;
     }
   }
 }
@@ -296,11 +298,9 @@ void ShowOtherWorkload(const Analysis& analysis, const WorkloadIndex& index, con
   bool mesh_wide = policy->meta.ns == analysis.model.mesh_config.root_namespace;
   for (const Workload* workload : index.Selected({}, mesh_wide ? "" : policy->meta.ns)) {
     if (Selects(meant, workload->labels) || !IsTheOnlyAllow(analysis, *workload, *policy)) continue;
-    Case question = RequestTo(analysis, *workload);
-    if (question.to_port == 0) continue;
-    question.name = "a request to a workload that the selector did not name";
-    question.from_outside = true;
-    if (AttachWitness(analysis, question, Outcome::kDeny, finding)) return;
+    auto question =
+        RequestTo(analysis, *workload, "a request to a workload that the selector did not name");
+    if (question && AttachWitness(analysis, *question, Outcome::kDeny, finding)) return;
   }
 }
 

@@ -154,7 +154,7 @@ class Checker {
       message += " does not exist, so " + Effect(place) + "; did you mean `" + nearest + "`?";
     } else {
       message += " is outside my view: " + known +
-                 ". If it is in no other cluster of the mesh either, " + Effect(place) +
+                 "; if it is in no other cluster of the mesh either, " + Effect(place) +
                  "; write a name that exists, or add what makes it to the input";
     }
     Finding& finding = reporter_.Report(place.policy.meta, place.span, std::move(message));
