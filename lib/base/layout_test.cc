@@ -24,7 +24,8 @@ const std::map<std::string, std::set<std::string>> kLeft = {
     {"mesh", {"model"}},
     {"proxy", {"mesh"}},
     {"simulate", {"proxy"}},
-    {"analyze", {"simulate"}},
+    {"reason", {"simulate"}},
+    {"analyze", {"reason"}},
     {"report", {"analyze"}},
     {"app", {"report"}},
 };
