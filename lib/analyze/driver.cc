@@ -82,22 +82,12 @@ void ReportSuppressions(const std::vector<SuppressionSite>& sites,
 }  // namespace
 
 Result<bool> CheckRuleNames(const AnalyzeOptions& options) {
-  std::vector<std::string> known;
-  for (const Rule& rule : AllRules()) {
-    known.push_back(rule.code);
-    known.emplace_back(rule.slug);
-    known.push_back(rule.code.substr(0, 4));
-  }
   std::vector<std::string> written = options.only;
   written.insert(written.end(), options.skip.begin(), options.skip.end());
   for (const auto& [name, severity] : options.severities) written.push_back(name);
   for (const std::string& name : written) {
-    bool found = std::any_of(AllRules().begin(), AllRules().end(),
-                             [&](const Rule& rule) { return NamesRule(name, rule); });
-    if (found) continue;
-    std::string text = "no rule \"" + name + "\"";
-    if (auto near = Nearest(name, known)) text += "; did you mean \"" + *near + "\"?";
-    return Error{text + " (`meshproof rules` lists them)"};
+    std::string unknown = UnknownRule(name);
+    if (!unknown.empty()) return Error{unknown + " (`meshproof rules` lists them)"};
   }
   return true;
 }
@@ -137,6 +127,7 @@ AnalyzeResult Analyze(std::shared_ptr<const Mesh> mesh, const World& world,
   std::vector<SuppressionSite> sites = FindSuppressions(mesh->model(), &malformed);
   ApplySuppressions(today, &sites, &result.findings);
   ReportSuppressions(sites, malformed, today, options, &result.findings);
+  SortFindings(&result.findings);
   auto shown = [](const Finding& finding) { return !finding.suppressed.has_value(); };
   result.suppressed =
       result.findings.size() -
@@ -144,7 +135,6 @@ AnalyzeResult Analyze(std::shared_ptr<const Mesh> mesh, const World& world,
   if (!options.show_suppressed) {
     std::erase_if(result.findings, [&](const Finding& finding) { return !shown(finding); });
   }
-  SortFindings(&result.findings);
   return result;
 }
 

@@ -59,10 +59,12 @@ std::multiset<int> FoundLines(const std::string& text, const Rule& rule) {
   auto mesh = Mesh::Build(DecodeModel(std::move(load), {}));
   World world(mesh);
   AnalyzeOptions options;
-  options.only = {rule.code};
+  // What hides nothing is known only when every rule has run.
+  if (rule.slug != "useless-suppression") options.only = {rule.code};
   options.now = kNow;
   std::multiset<int> lines;
   for (const Finding& finding : Analyze(mesh, world, options).findings) {
+    if (finding.rule != &rule) continue;
     CHECK_MESSAGE(!finding.message.ends_with('.'), finding.message);
     lines.insert(finding.span ? Locate(finding.span).line : 0);
   }
@@ -111,7 +113,6 @@ TEST_CASE("the examples on the pages are true") {
     std::string good = YamlBlock(Section(rule.page, "Instead"));
     REQUIRE_FALSE(bad.empty());
     REQUIRE_FALSE(good.empty());
-    if (rule.slug == "useless-suppression") continue;  // needs the other rules: driver_test
     auto marked = MarkedLines(bad, rule.code);
     CHECK_FALSE(marked.empty());
     CHECK(Show(FoundLines(bad, rule)) == Show(marked));

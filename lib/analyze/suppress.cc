@@ -1,6 +1,7 @@
 #include "analyze/suppress.h"
 
 #include <algorithm>
+#include <chrono>
 #include <ctime>
 #include <map>
 #include <optional>
@@ -22,25 +23,16 @@ bool IsDate(std::string_view text) {
   auto year = ParseUnsigned(text.substr(0, 4));
   auto month = ParseUnsigned(text.substr(5, 2));
   auto day = ParseUnsigned(text.substr(8, 2));
-  return year && month && day && *month >= 1 && *month <= 12 && *day >= 1 && *day <= 31;
+  if (!year || !month || !day) return false;
+  return std::chrono::year_month_day(std::chrono::year(static_cast<int>(*year)),
+                                     std::chrono::month(static_cast<unsigned>(*month)),
+                                     std::chrono::day(static_cast<unsigned>(*day)))
+      .ok();
 }
 
 bool IsGroup(std::string_view written) {
   return written.size() == 4 && StartsWithIgnoreCase(written, "MP") &&
          ParseUnsigned(written.substr(2)).has_value();
-}
-
-// An unknown rule, with the nearest one; "" where it is known.
-std::string UnknownRule(std::string_view written) {
-  if (FindRule(written) != nullptr || IsGroup(written)) return "";
-  std::vector<std::string> names;
-  for (const Rule& rule : AllRules()) {
-    names.push_back(rule.code);
-    names.emplace_back(rule.slug);
-  }
-  std::string text = "no rule \"" + std::string(written) + "\"";
-  if (auto near = Nearest(written, names)) text += "; did you mean \"" + *near + "\"?";
-  return text;
 }
 
 // The lines of a file on which nothing but a comment stands.
@@ -125,6 +117,14 @@ void AddAnnotations(const SuppressionSite& place, std::optional<std::string_view
   }
 }
 
+// The text of the annotation; the object where its place is not known.
+Span PlaceOfAnnotation(const SourceFile* file, const Node* object, std::string_view key,
+                       const Span& otherwise) {
+  const Node* annotations = NodeAt(object, {"metadata", "annotations"});
+  const Node* value = annotations == nullptr ? nullptr : annotations->Find(key);
+  return file == nullptr || value == nullptr ? otherwise : SpanOf(file, *value);
+}
+
 std::optional<std::string_view> ScalarAt(const Node* node, std::string_view key) {
   const Node* value = node->Find(key);
   if (value == nullptr || value->kind != NodeKind::kScalar) return std::nullopt;
@@ -144,7 +144,7 @@ void ReadAnnotations(const Model& model, std::vector<SuppressionSite>* sites,
     decoded.insert(meta.node);
     if (meta.annotations.empty()) return;
     SuppressionSite place;
-    place.span = meta.span;
+    place.span = PlaceOfAnnotation(meta.file, meta.node, kAnnotation, meta.span);
     place.object = NameOf(meta);
     AddAnnotations(place, AnnotationOf(meta, kAnnotation), AnnotationOf(meta, kIstioctlAnnotation),
                    sites, malformed);
@@ -155,7 +155,7 @@ void ReadAnnotations(const Model& model, std::vector<SuppressionSite>* sites,
     const Node* annotations = NodeAt(object.node, {"metadata", "annotations"});
     if (annotations == nullptr || !annotations->IsMapping()) continue;
     SuppressionSite place;
-    place.span = object.span;
+    place.span = PlaceOfAnnotation(object.file, object.node, kAnnotation, object.span);
     place.object = NameOf(object);
     place.body = SpanOf(object.file, *object.node);
     AddAnnotations(place, ScalarAt(annotations, kAnnotation),
@@ -238,6 +238,10 @@ bool ParseSuppression(std::string_view text, SuppressionSite* site, std::string*
     *problem = "a suppression names its rules in brackets: `ignore[rule] reason`";
     return false;
   }
+  if (TrimSpace(text.substr(1, close - 1)).empty()) {
+    *problem = "a suppression names its rules in the brackets: `ignore[rule] reason`";
+    return false;
+  }
   for (std::string_view rule : Split(text.substr(1, close - 1), ',')) {
     rule = TrimSpace(rule);
     if (std::string unknown = UnknownRule(rule); !unknown.empty()) {
@@ -248,6 +252,7 @@ bool ParseSuppression(std::string_view text, SuppressionSite* site, std::string*
   }
   std::string reason;
   for (std::string_view word : Split(TrimSpace(text.substr(close + 1)), ' ')) {
+    if (word == "#") break;  // the next comment
     if (word.starts_with("until=")) {
       site->until = word.substr(6);
       if (!IsDate(site->until)) {
@@ -289,6 +294,19 @@ void ApplySuppressions(std::string_view today, std::vector<SuppressionSite>* sit
       }
     }
   }
+}
+
+std::string UnknownRule(std::string_view written) {
+  std::vector<std::string> known;
+  for (const Rule& rule : AllRules()) {
+    if (NamesRule(written, rule)) return "";
+    known.push_back(rule.code);
+    known.emplace_back(rule.slug);
+    known.push_back(rule.code.substr(0, 4));
+  }
+  std::string text = "no rule \"" + std::string(written) + "\"";
+  if (auto near = Nearest(written, known)) text += "; did you mean \"" + *near + "\"?";
+  return text;
 }
 
 bool NamesRule(std::string_view written, const Rule& rule) {

@@ -45,6 +45,9 @@ void ApplySuppressions(std::string_view today, std::vector<SuppressionSite>* sit
 
 // "MP0401", its name, or its group "MP04".
 bool NamesRule(std::string_view written, const Rule& rule);
+// What is wrong with a code, name or group that names no rule, with the nearest one; "" where it
+// names any.
+std::string UnknownRule(std::string_view written);
 // The date of a moment, UTC.
 std::string DateOf(int64_t seconds_since_epoch);
 

@@ -79,9 +79,6 @@ Result<AnalyzeOptions> MakeOptions(const AnalyzeCommandOptions& options, const S
     out.severities[rule] =
         severity == "off" ? std::nullopt : std::optional<Severity>(ParseSeverity(severity));
   }
-  if (auto known = CheckRuleNames(out); !known.ok()) {
-    return Error{settings.file + ": " + known.error().message};
-  }
   if (options.now) {
     auto now = ParseTime(*options.now);
     if (!now) {

@@ -1,4 +1,5 @@
 #include "analyze/rule.h"
+#include "analyze/suppress.h"
 #include "app/analyze.h"
 #include "base/text.h"
 #include "report/rule_page.h"
@@ -23,14 +24,7 @@ std::vector<const Rule*> FindRules(const std::string& text) {
 Exit RunExplain(const ExplainOptions& options, const Host& host) {
   std::vector<const Rule*> rules = FindRules(options.rule);
   if (rules.empty()) {
-    std::vector<std::string> names;
-    for (const Rule& rule : AllRules()) {
-      names.push_back(rule.code);
-      names.emplace_back(rule.slug);
-    }
-    std::string message = "no rule `" + options.rule + "`";
-    if (auto near = Nearest(options.rule, names)) message += "; did you mean `" + *near + "`?";
-    return Fail(host, Error{message + " (`meshproof rules` lists them)"});
+    return Fail(host, Error{UnknownRule(options.rule) + " (`meshproof rules` lists them)"});
   }
   if (options.format == "json") {
     Json list = Json::MakeArray();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "analyze/suppress.h"
 #include "base/text.h"
 #include "simulate/fields.h"
 #include "simulate/meshtest.h"
@@ -103,6 +104,9 @@ class Decoder {
       return;
     }
     for (const Entry& entry : node->entries) {
+      if (std::string unknown = UnknownRule(entry.key.text); !unknown.empty()) {
+        fields->Report(entry.key, unknown + " (`meshproof rules` lists them)");
+      }
       // `off` is a boolean to YAML 1.1; its text is what was meant.
       if (auto index = fields->Choose(entry.value, entry.key.text, kRuleSeverities)) {
         out_->rules[std::string(entry.key.text)] = kRuleSeverities[*index];

@@ -18,7 +18,7 @@ TEST_CASE("settings: every key of the contract is read") {
   files.Put(".meshproof.yaml", R"(paths: [mesh, base]
 ignore: ["**/charts/**", old/*]
 namespaces: {"apps/shop/**": shop}
-rules: {MP0401: off, permissive-mtls: error, MP03: info}
+rules: {MP0202: off, permissive-mtls: error, MP03: info}
 fail_on: never
 baseline: ci/baseline.json
 mesh:
@@ -41,7 +41,7 @@ budget: {nodes: 1000, seconds: 5}
   REQUIRE(settings.namespaces.size() == 1);
   CHECK(settings.namespaces[0].first == "apps/shop/**");
   CHECK(settings.namespaces[0].second == "shop");
-  CHECK(settings.rules.at("MP0401") == "off");
+  CHECK(settings.rules.at("MP0202") == "off");
   CHECK(settings.rules.at("permissive-mtls") == "error");
   CHECK(settings.fail_on == "never");
   CHECK(settings.baseline == "ci/baseline.json");
@@ -111,6 +111,12 @@ TEST_CASE("settings: what is wrong is named with its place") {
        "`fail_on` must be one of `error`, `warning`, `info`, `never`, not "
        "`sometimes`"},
       {"rules: {MP01: loud}\n", ":1:15: error: `MP01` must be one of"},
+      {"rules:\n  MP01: off\n  permisive-mtls: error\n",
+       ".meshproof.yaml:3:3: error: no rule \"permisive-mtls\"; did you mean "
+       "\"permissive-mtls\"? (`meshproof rules` lists them)"},
+      {"fail_on: error\nfail-on: error\n",
+       ".meshproof.yaml:2:1: error: unknown key `fail-on` in the settings; did you mean "
+       "`fail_on`?"},
       {"ext_authz: allow\n", "`ext_authz` must be a mapping"},
       {"ext_authz: {opa: maybe}\n", "`opa` must be one of `allow`, `deny`, not `maybe`"},
       {"budget: {nodes: many}\n", "`nodes` must be a number from 1 to"},

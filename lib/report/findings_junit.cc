@@ -28,11 +28,9 @@ std::string TestCase(const FindingsReport& report, const std::string& suite,
   std::string object = ObjectText(finding.object);
   if (!object.empty()) name += " " + object;
   if (place) name += " line " + std::to_string(place->line);
-  std::string out = "    <testcase" + XmlAttribute("classname", suite) + XmlAttribute("name", name);
-  if (place) {
-    out += XmlAttribute("file", suite) + XmlAttribute("line", std::to_string(place->line));
-  }
-  out += ">\n";
+  // `file` and `line`, which some readers know, are not in Jenkins' schema.
+  std::string out =
+      "    <testcase" + XmlAttribute("classname", suite) + XmlAttribute("name", name) + ">\n";
   if (report.Fails(finding)) {
     out += "      <failure" + XmlAttribute("type", ToString(finding.severity)) +
            XmlAttribute("message", finding.message) + ">" + XmlText(Details(report, finding)) +

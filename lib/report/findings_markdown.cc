@@ -1,5 +1,5 @@
 // A comment of a pull request: a table for each severity, the worst first, details folded away.
-#include <algorithm>
+#include <utility>
 
 #include "analyze/rule.h"
 #include "report/excerpt.h"
@@ -14,12 +14,15 @@ namespace {
 // GitHub refuses a comment of more than 65,536 characters.
 constexpr size_t kMostBytes = 60000;
 
-// Text in a cell: nothing in it may end the cell, open a tag or mention anybody.
+// Text in a cell: nothing in it may end the cell, open a tag, mention anybody, or be a link or
+// emphasis.
 std::string Cell(std::string_view text) {
+  constexpr std::string_view kMarks = "|\\[]*_~`";
   std::string out;
   for (char c : Printable(text)) {
-    if (c == '|') {
-      out += "\\|";
+    if (kMarks.find(c) != std::string_view::npos) {
+      out += '\\';
+      out += c;
     } else if (c == '<') {
       out += "&lt;";
     } else if (c == '>') {
@@ -83,6 +86,12 @@ std::string Row(const FindingsReport& report, const Finding& finding) {
          Cell(ObjectText(finding.object)) + " | " + what + " |\n";
 }
 
+constexpr char kHead[] = "| Where | Rule | Object | What |\n|---|---|---|---|\n";
+
+std::string Folded(const std::string& title, const std::string& rows) {
+  return "<details><summary>" + title + "</summary>\n\n" + kHead + rows + "\n</details>\n";
+}
+
 std::string Title(Severity severity, size_t count) {
   switch (severity) {
     case Severity::kError:
@@ -102,11 +111,12 @@ std::string FindingsMarkdown(const FindingsReport& report) {
                     std::string(report.Fails() ? "findings to look at" : "nothing that fails") +
                     "\n\n" + SummaryText(report) + "\n";
   size_t left_out = 0;
-  for (Severity severity : {Severity::kError, Severity::kWarning, Severity::kInfo}) {
+  // The rows of the findings that `shows` takes, and how many these are.
+  auto take = [&](const auto& shows) {
     std::string rows;
     size_t count = 0;
     for (const Finding& finding : report.findings) {
-      if (finding.severity != severity) continue;
+      if (!shows(finding)) continue;
       std::string row = Row(report, finding);
       ++count;
       if (out.size() + rows.size() + row.size() > kMostBytes) {
@@ -115,14 +125,20 @@ std::string FindingsMarkdown(const FindingsReport& report) {
         rows += row;
       }
     }
+    return std::make_pair(rows, count);
+  };
+  for (Severity severity : {Severity::kError, Severity::kWarning, Severity::kInfo}) {
+    auto [rows, count] = take([&](const Finding& finding) {
+      return finding.severity == severity && !finding.suppressed;
+    });
     if (rows.empty()) continue;
-    bool folded = severity == Severity::kInfo;
+    std::string title = Title(severity, count);
     out += "\n";
-    if (folded) out += "<details><summary>" + Title(severity, count) + "</summary>\n\n";
-    if (!folded) out += "#### " + Title(severity, count) + "\n\n";
-    out += "| Where | Rule | Object | What |\n|---|---|---|---|\n" + rows;
-    if (folded) out += "\n</details>\n";
+    out +=
+        severity == Severity::kInfo ? Folded(title, rows) : "#### " + title + "\n\n" + kHead + rows;
   }
+  auto [rows, count] = take([](const Finding& finding) { return finding.suppressed.has_value(); });
+  if (!rows.empty()) out += "\n" + Folded(std::to_string(count) + " suppressed", rows);
   if (left_out > 0) {
     out += "\n" + std::to_string(left_out) + " more are left out, for the length of a comment.\n";
   }
