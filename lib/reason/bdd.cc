@@ -1,5 +1,6 @@
-// The usual kernel: a unique table keeps nodes canonical, if-then-else with a lossy cache computes
-// everything. Nodes are never freed, a kernel lives as long as the questions about one space.
+// The usual kernel: a unique table keeps nodes canonical, if-then-else with a
+// lossy cache computes everything. Nodes are never freed, a kernel lives as
+// long as the questions about one space.
 
 #include "reason/bdd.h"
 

@@ -7,11 +7,12 @@
 
 namespace meshproof {
 
-// Reduced ordered binary decision diagrams over variables 0, 1, … (0 on top). Equal functions are
-// the same node of one kernel. Not for several threads at once.
+// Reduced ordered binary decision diagrams over variables 0, 1, … (0 on top).
+// Equal functions are the same node of one kernel. Not for several threads at
+// once.
 //
-// A spent budget is sticky: from then on every operation returns kFalse and `exhausted()` says so;
-// whoever asks has to look before believing an answer.
+// A spent budget is sticky: from then on every operation returns kFalse and
+// `exhausted()` says so; whoever asks has to look before believing an answer.
 class Bdd {
  public:
   using Node = uint32_t;
@@ -26,7 +27,8 @@ class Bdd {
   Node Or(Node f, Node g) { return Ite(f, kTrue, g); }
   Node Diff(Node f, Node g) { return Ite(g, kFalse, f); }
   Node Ite(Node f, Node g, Node h);
-  // Exists: true where some value of the variables with `quantified[variable]` makes `f` true.
+  // Exists: true where some value of the variables with `quantified[variable]`
+  // makes `f` true.
   Node Exists(Node f, const std::vector<bool>& quantified);
   Node ForAll(Node f, const std::vector<bool>& quantified) {
     return Not(Exists(Not(f), quantified));

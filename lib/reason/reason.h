@@ -11,22 +11,25 @@
 #include "simulate/case.h"
 #include "simulate/verdict.h"
 
-// Decides questions about all requests that can reach a port of a workload. The answer is exact
-// over this domain: one connection that a client can make (plaintext, or TLS with at most one
-// certificate of one URI name, shaped as a mesh identity where the mesh's root has to sign it), a
-// well-formed HTTP/1.1 or HTTP/2 request or bytes, no token or valid tokens of one configured
-// issuer. Paths are what a rule sees: the image of the listener's normalization.
+// Decides questions about all requests that can reach a port of a workload. The
+// answer is exact over this domain: one connection that a client can make
+// (plaintext, or TLS with at most one certificate of one URI name, shaped as a
+// mesh identity where the mesh's root has to sign it), a well-formed HTTP/1.1
+// or HTTP/2 request or bytes, no token or valid tokens of one configured
+// issuer. Paths are what a rule sees: the image of the listener's
+// normalization.
 //
 // How to ask:
-//   a request without a token that gets through    Find(w, port, Not(Is(kToken)), kAllowed)
-//   ... in spite of every external authorizer      Find(..., kAllowedByAnyAuthorizer)
-//   some request of REGION is refused              Find(w, port, region, kRefused)
-//   everything of REGION gets through (proved)     Find(w, port, region, kRefused) is kEmpty
-//   a rule is unreachable, denied, covered         RuleStatuses(w, port)
-//   what is let in                                 ExposureOf(w, port)
-//   what a change opens and shuts                  Compare(...)
-// A request that security lets through and no route takes (404) counts as allowed; Is(kRouted)
-// keeps those that a route takes.
+//   a request without a token that gets through    Find(w, port,
+//   Not(Is(kToken)), kAllowed)
+//   ... in spite of every external authorizer      Find(...,
+//   kAllowedByAnyAuthorizer) some request of REGION is refused Find(w, port,
+//   region, kRefused) everything of REGION gets through (proved)     Find(w,
+//   port, region, kRefused) is kEmpty a rule is unreachable, denied, covered
+//   RuleStatuses(w, port) what is let in ExposureOf(w, port) what a change
+//   opens and shuts                  Compare(...)
+// A request that security lets through and no route takes (404) counts as
+// allowed; Is(kRouted) keeps those that a route takes.
 namespace meshproof {
 
 struct Budget {
@@ -35,7 +38,8 @@ struct Budget {
   double seconds = 10;       // of one question's own computation
 };
 
-// A request that shows an answer and the simulator's verdict on it; both were compared.
+// A request that shows an answer and the simulator's verdict on it; both were
+// compared.
 struct Example {
   Case request;
   Verdict verdict;
@@ -45,6 +49,7 @@ struct Answer {
   enum class Kind { kEmpty, kFound, kUndetermined };
   Kind kind = Kind::kUndetermined;
   std::optional<Example> example;  // kFound
+  std::string region;              // kFound: what the requests like it have in common, in words
   std::string reason;              // kUndetermined: the budget, what cannot be seen through
   bool found() const { return kind == Kind::kFound; }
   bool empty() const { return kind == Kind::kEmpty; }  // proved
@@ -61,20 +66,25 @@ struct RuleStatus {
     kLive,         // a request is decided by it alone
     kUnreachable,  // no request matches it
     kDenied,       // ALLOW: whatever matches is refused by DENY rules (`by`)
-    kCovered,      // whatever it decides is decided by other rules (`by`) of its action
+    kCovered,      // whatever it decides is decided by other rules (`by`) of its
+                   // action
     kUndetermined,
   };
   const RbacPolicy* policy = nullptr;
   Rbac::Action action = Rbac::Action::kAllow;
-  bool custom = false;  // of a CUSTOM policy: it only says what the authorizer is asked about
+  bool custom = false;  // of a CUSTOM policy: it only says what the authorizer
+                        // is asked about
   Kind kind = Kind::kUndetermined;
   std::vector<const RbacPolicy*> by;
-  std::string reason;  // kUnreachable: which conditions exclude each other, or the budget
+  std::string reason;              // kUnreachable: which conditions exclude each other, or
+                                   // the budget
   std::optional<Example> example;  // kLive
 };
 
 // One way in, in the words of the rule that lets it in.
 struct ExposureRow {
+  bool http = false;  // a row about HTTP requests, else about bytes (and about
+                      // what is in them)
   enum class Peer { kAnyone, kAnyIdentity, kNamed };
   Peer peer = Peer::kAnyone;
   bool token = false;                // a valid token is needed
@@ -88,20 +98,21 @@ struct ExposureRow {
   };
   std::vector<Exception> except;         // DENY rules that take away a part of it
   std::vector<const RbacPolicy*> rules;  // ALLOW rules; empty: no ALLOW policy applies
-  std::string route;                     // gateway: the route's name
+  const Route* route = nullptr;          // gateway
   std::string destination;               // gateway: its cluster's host and port
   std::optional<Example> example;
 };
 
 struct Exposure {
   int port = 0;
-  bool http = false;  // of the chains that admit anything; both: http
+  bool http = false;  // some chain that admits anything speaks HTTP
   bool complete = false;
   std::string reason;  // not complete: why
   std::vector<ExposureRow> rows;
 };
 
-// A difference between two proxies: requests that one lets through and the other does not.
+// A difference between two proxies: requests that one lets through and the
+// other does not.
 struct Difference {
   Example old_example, new_example;  // one request, judged by each side
   std::string region;                // in words: what the request's neighbours have in common
@@ -113,7 +124,8 @@ struct Comparison {
   std::string reason;
 };
 
-// Asks one mesh. Thread-safe; remembers what it built for policies that are alike.
+// Asks one mesh. Thread-safe; remembers what it built for policies that are
+// alike.
 class Reasoner {
  public:
   explicit Reasoner(const World& world, const Budget& budget = {});
@@ -123,8 +135,9 @@ class Reasoner {
 
   const World& world() const;
 
-  // The ports worth asking about: those that the proxy has listeners or filter chains for, those
-  // that rules name, and, at a sidecar, one that stands for all others (last; `OtherPort`).
+  // The ports worth asking about: those that the proxy has listeners or filter
+  // chains for, those that rules name, and, at a sidecar, one that stands for
+  // all others (last; `OtherPort`).
   std::vector<int> Ports(const Workload& workload) const;
   // 0 where the proxy takes no other ports.
   int OtherPort(const Workload& workload) const;
@@ -133,13 +146,14 @@ class Reasoner {
   std::vector<RuleStatus> RuleStatuses(const Workload& workload, int port) const;
   Exposure ExposureOf(const Workload& workload, int port, const Region& within = {}) const;
 
-  // Requests to `port` on which the two worlds disagree, at most `limit` of each direction.
+  // Requests to `port` on which the two worlds disagree, at most `limit` of
+  // each direction.
   static Comparison Compare(const Reasoner& before, const Workload& old_workload,
                             const Reasoner& after, const Workload& new_workload, int port,
                             size_t limit = 5);
 
-  // Witnesses that the simulator did not confirm: an error of meshproof; the answer was
-  // kUndetermined then.
+  // Witnesses that the simulator did not confirm: an error of meshproof; the
+  // answer was kUndetermined then.
   size_t unconfirmed() const;
 
   struct Impl;

@@ -6,15 +6,17 @@
 
 #include "model/model.h"
 
-// Sets of requests to one port of one workload, as an expression over what a request shows. Values
-// have the string forms of AuthorizationPolicy and mean what istiod makes of them: `*` alone, a
-// leading or a trailing star, `{*}` and `{**}` in paths.
+// Sets of requests to one port of one workload, as an expression over what a
+// request shows. Values have the string forms of AuthorizationPolicy and mean
+// what istiod makes of them: `*` alone, a leading or a trailing star, `{*}` and
+// `{**}` in paths.
 namespace meshproof {
 
 struct Region {
   enum class Kind { kAll, kAnd, kOr, kNot, kField };
   enum class Field {
-    kIdentity,          // as `principals`: "cluster.local/ns/shop/sa/web"; `*` = any identity
+    kIdentity,          // as `principals`: "cluster.local/ns/shop/sa/web"; `*` = any
+                        // identity
     kNamespace,         // as `namespaces`
     kServiceAccount,    // as `serviceAccounts`, always "ns/name"
     kSourceIp,          // as `ipBlocks`: the peer's address
@@ -24,13 +26,16 @@ struct Region {
     kPath,              // as `paths`
     kHeader,            // as `when request.headers[name]`
     kRequestPrincipal,  // as `requestPrincipals`
-    kClaim,             // as `when request.auth.claims<name>`, `name` = "[groups]", "[a][b]"
+    kClaim,             // as `when request.auth.claims<name>`, `name` = "[groups]",
+                        // "[a][b]"
     kServerName,        // as `when connection.sni`
     kMutualTls,         // the proxy ended TLS and saw a client certificate
     kTls,               // the proxy ended TLS
-    kToken,             // a valid token was verified (invalid ones never get past jwt_authn)
+    kToken,             // a valid token was verified (invalid ones never get past
+                        // jwt_authn)
     kRule,              // RBAC rule `rule` of `object` matches, whatever the other rules say
-    kRouted,            // the proxy's routes send it to a cluster of Service `value`; "" = to any
+    kRouted,            // the proxy's routes send it to a cluster of Service `value`; "" =
+                        // to any
   };
 
   Kind kind = Kind::kAll;

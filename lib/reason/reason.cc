@@ -1,0 +1,819 @@
+// The questions over all requests, asked of the diagrams of one port's model.
+// What is found is replayed by the simulator before anybody hears of it.
+
+#include "reason/reason.h"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <set>
+
+#include "base/text.h"
+#include "reason/model.h"
+#include "simulate/predicate.h"
+
+namespace meshproof {
+namespace {
+
+using RequestSet = Space::Node;
+
+constexpr size_t kMaxRows = 400;
+
+enum class Authorizers { kAgree, kRefuse };
+
+// The diagrams that every question needs, with external authorizers taken out.
+class Session {
+ public:
+  Session(PortModel* m, const Budget&) : model(*m), space(m->space()), bdd(space.bdd()) {
+    authorizers_ = space.VariablesOf(
+        [](const std::string& name) { return name.starts_with(PortModel::kAuthorizer); });
+    opaque_ = space.VariablesOf(
+        [](const std::string& name) { return name.starts_with(PortModel::kOpaque); });
+    domain = space.Domain();
+  }
+
+  // What a side lets through where all authorizers answer alike.
+  RequestSet Allowed(size_t side, Authorizers answers) {
+    return Answered(model.side(side).allowed, answers);
+  }
+  RequestSet Answered(Expr expr, Authorizers answers) {
+    RequestSet node = space.ToNode(expr);
+    return answers == Authorizers::kAgree ? bdd.Exists(node, authorizers_)
+                                          : bdd.ForAll(node, authorizers_);
+  }
+  RequestSet Surely(RequestSet node) {
+    return model.has_opaque() ? bdd.ForAll(node, opaque_) : node;
+  }
+  bool spent() const { return bdd.exhausted(); }
+
+  PortModel& model;
+  Space& space;
+  Bdd& bdd;
+  RequestSet domain = Bdd::kFalse;
+
+ private:
+  std::vector<bool> authorizers_, opaque_;
+};
+
+std::string SpentReason() {
+  return "the budget of nodes or seconds is spent";
+}
+
+bool IsRefusal(Outcome outcome) {
+  return outcome == Outcome::kDeny || outcome == Outcome::kReject;
+}
+
+// A token that says what `claims` says and that nobody signed.
+std::string UnsignedToken(const Json& claims) {
+  auto encode = [](std::string text) {
+    static constexpr char kDigits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    std::string out;
+    uint32_t bits = 0;
+    int count = 0;
+    for (char c : text) {
+      bits = bits << 8 | static_cast<uint8_t>(c);
+      count += 8;
+      while (count >= 6) {
+        count -= 6;
+        out.push_back(kDigits[bits >> count & 63]);
+      }
+    }
+    if (count > 0) out.push_back(kDigits[bits << (6 - count) & 63]);
+    return out;
+  };
+  return encode(R"({"alg":"RS256","typ":"JWT"})") + "." + encode(WriteJson(claims)) + ".AAAA";
+}
+
+}  // namespace
+
+struct Reasoner::Impl {
+  Impl(const World& w, const Budget& b) : world(w), budget(b) {}
+
+  const World& world;
+  Budget budget;
+  mutable std::atomic<size_t> unconfirmed{0};
+
+  // Runs a point's request. Nothing: it cannot be sent, or the verdict is
+  // another one.
+  std::optional<Example> Confirm(Session* session, const Space::Point& point, size_t side,
+                                 const World& at, Authorizers answers, bool refused) const {
+    std::optional<Case> request = session->model.Decode(point, side);
+    if (!request) {
+      ++unconfirmed;
+      return std::nullopt;
+    }
+    for (auto& [provider, answer] : request->ext_authz_by_provider) {
+      answer = answers == Authorizers::kAgree ? ExtAuthzAnswer::kAllow : ExtAuthzAnswer::kDeny;
+    }
+    const SideModel& model = session->model.side(side);
+    if (request->claims && model.has_jwt &&
+        !session->space.Holds(session->space.ToNode(model.token_accepted), point)) {
+      // Claims alone would be taken as valid by anybody.
+      Case::Token token;
+      token.text = UnsignedToken(*request->claims);
+      request->tokens.push_back(std::move(token));
+      request->claims.reset();
+    }
+    auto verdict = at.Run(*request, World::Addresses::kUnknown, Detail::kVerdict);
+    bool as_expected = verdict.ok() && (refused ? IsRefusal(verdict.value().outcome)
+                                                : verdict.value().outcome == Outcome::kAllow);
+    if (!as_expected) {
+      ++unconfirmed;
+      last_unconfirmed = request->to_workload + ":" + std::to_string(request->to_port) + " " +
+                         request->method.value_or("GET") + " " + request->path + ": " +
+                         (verdict.ok() ? std::string(ToString(verdict.value().outcome)) + " " +
+                                             verdict.value().details
+                                       : verdict.error().message);
+      return std::nullopt;
+    }
+    return Example{*std::move(request), verdict.Take()};
+  }
+  mutable std::string last_unconfirmed;
+
+  std::string UnconfirmedReason() const {
+    return "the simulator does not confirm the request found (an error of "
+           "meshproof): " +
+           last_unconfirmed;
+  }
+
+  // The answer for a set of requests that is already cut to the domain.
+  Answer Ask(Session* session, RequestSet found, size_t side, Authorizers answers,
+             bool refused) const {
+    Answer answer;
+    if (session->spent()) {
+      answer.reason = SpentReason();
+      return answer;
+    }
+    if (found == Bdd::kFalse) {
+      answer.kind = Answer::Kind::kEmpty;
+      return answer;
+    }
+    RequestSet sure = session->Surely(found);
+    if (session->spent()) {
+      answer.reason = SpentReason();
+      return answer;
+    }
+    if (sure == Bdd::kFalse) {
+      answer.reason = session->model.OpaqueReason();
+      return answer;
+    }
+    Space::Point point = session->model.Choose(sure, side);
+    answer.example = Confirm(session, point, side, world, answers, refused);
+    if (!answer.example) {
+      answer.reason = UnconfirmedReason();
+      return answer;
+    }
+    answer.kind = Answer::Kind::kFound;
+    answer.region = Generalize(session, sure, point);
+    return answer;
+  }
+
+  // Drops every field of the request that may hold anything.
+  static std::string Generalize(Session* session, RequestSet found, const Space::Point& point) {
+    return session->model.Describe(
+        point,
+        session->space.Essential(session->bdd.Or(found, session->bdd.Not(session->domain)), point));
+  }
+};
+
+Reasoner::Reasoner(const World& world, const Budget& budget)
+    : impl_(std::make_unique<Impl>(world, budget)) {}
+Reasoner::~Reasoner() = default;
+
+const World& Reasoner::world() const {
+  return impl_->world;
+}
+
+size_t Reasoner::unconfirmed() const {
+  return impl_->unconfirmed;
+}
+
+namespace {
+
+void CollectPorts(const Predicate& predicate, std::set<int>* ports) {
+  const auto& match = predicate.match;
+  if (const auto* port = std::get_if<PortPredicate>(&match)) {
+    if (port->end == port->begin + 1) ports->insert(static_cast<int>(port->begin));
+    return;
+  }
+  const std::vector<Predicate>* children = nullptr;
+  if (const auto* all = std::get_if<AndPredicate>(&match)) children = &all->all;
+  if (const auto* any = std::get_if<OrPredicate>(&match)) children = &any->any;
+  if (const auto* negated = std::get_if<NotPredicate>(&match)) children = &negated->inner;
+  if (children == nullptr) return;
+  for (const Predicate& child : *children) CollectPorts(child, ports);
+}
+
+void CollectPorts(const RbacFilter& filter, std::set<int>* ports) {
+  for (const auto* rules : {&filter.rules, &filter.shadow_rules}) {
+    if (!*rules) continue;
+    for (const auto& policy : (*rules)->policies) {
+      for (const Predicate& one : policy->permissions) CollectPorts(one, ports);
+    }
+  }
+}
+
+void CollectPorts(const FilterChain& chain, std::set<int>* ports) {
+  for (const NetworkFilter& filter : *chain.filters) {
+    if (const auto* rbac = std::get_if<RbacFilter>(&filter)) CollectPorts(*rbac, ports);
+    const auto* http = std::get_if<std::shared_ptr<const HttpConnectionManager>>(&filter);
+    if (http == nullptr) continue;
+    for (const HttpFilter& each : (*http)->http_filters) {
+      if (const auto* rbac = std::get_if<RbacFilter>(&each)) CollectPorts(*rbac, ports);
+    }
+  }
+}
+
+constexpr int kInboundPort = 15006;
+
+std::set<int> NamedPorts(const World& world, const Workload& workload) {
+  std::set<int> ports;
+  for (const InboundPort& port : world.mesh().InboundPorts(workload)) ports.insert(port.port);
+  if (workload.mode != ProxyMode::kSidecar && workload.mode != ProxyMode::kGateway) return ports;
+  const ProxyConfig& proxy = world.Proxy(workload).proxy();
+  const FilterChain* last = nullptr;
+  for (const Listener& listener : proxy.listeners) {
+    if (workload.mode == ProxyMode::kGateway) {
+      ports.insert(static_cast<int>(listener.port));
+      continue;
+    }
+    for (const FilterChain& chain : listener.filter_chains) {
+      int port = static_cast<int>(chain.match.destination_port);
+      if (port != 0 && port != kInboundPort) ports.insert(port);
+      // Chains of all ports hold the same rules.
+      if (last == nullptr || chain.filters->size() > last->filters->size()) last = &chain;
+      if (chain.match.destination_port == 0) CollectPorts(chain, &ports);
+    }
+  }
+  ports.erase(0);
+  return ports;
+}
+
+}  // namespace
+
+int Reasoner::OtherPort(const Workload& workload) const {
+  if (workload.mode != ProxyMode::kSidecar) return 0;
+  std::set<int> named = NamedPorts(impl_->world, workload);
+  int port = 9999;
+  while (named.count(port) != 0) --port;
+  return port;
+}
+
+std::vector<int> Reasoner::Ports(const Workload& workload) const {
+  std::set<int> named = NamedPorts(impl_->world, workload);
+  std::vector<int> ports(named.begin(), named.end());
+  if (int other = OtherPort(workload); other != 0) ports.push_back(other);
+  return ports;
+}
+
+Answer Reasoner::Find(const Workload& workload, int port, const Region& region,
+                      Wanted wanted) const {
+  PortModel model({{&impl_->world, &workload, port}}, impl_->budget);
+  Answer answer;
+  if (!model.side(0).undetermined.empty()) {
+    answer.reason = model.side(0).undetermined;
+    return answer;
+  }
+  Expr where = model.RegionOf(region);
+  if (!model.Build()) {
+    answer.reason = model.reason();
+    return answer;
+  }
+  Session session(&model, impl_->budget);
+  Authorizers answers =
+      wanted == Wanted::kAllowedByAnyAuthorizer ? Authorizers::kRefuse : Authorizers::kAgree;
+  bool refused = wanted == Wanted::kRefused;
+  RequestSet inside = session.bdd.And(session.domain, session.space.ToNode(where));
+  RequestSet allowed = session.Allowed(0, answers);
+  RequestSet found = refused ? session.bdd.Diff(inside, allowed) : session.bdd.And(inside, allowed);
+  return impl_->Ask(&session, found, 0, answers, refused);
+}
+
+namespace {
+
+// One rule of a policy over all chains of a port.
+struct RuleOverChains {
+  const RbacPolicy* policy = nullptr;
+  Rbac::Action action = Rbac::Action::kAllow;
+  bool custom = false;
+  RequestSet matches = Bdd::kFalse;    // in a chain that is reached
+  RequestSet decides = Bdd::kFalse;    // and the filters before its own let it come so far
+  RequestSet effective = Bdd::kFalse;  // DENY: and the filters behind would let it pass
+};
+
+std::string ConjunctName(const Predicate& part) {
+  std::string values = WrittenValues(part);
+  return part.field.empty() ? values : part.field + (values.empty() ? "" : " [" + values + "]");
+}
+
+// Why nothing matches a rule: a smallest set of its conditions that exclude
+// each other.
+std::string ConflictOf(Session* session, const RbacPolicy& policy) {
+  Space& space = session->space;
+  Bdd& bdd = session->bdd;
+  for (const ChainModel& chain : session->model.side(0).chains) {
+    RequestSet reached = bdd.And(session->domain, space.ToNode(chain.arrives));
+    if (reached == Bdd::kFalse) continue;
+    for (const RuleInChain& rule : chain.rules) {
+      if (rule.policy != &policy) continue;
+      const auto& parts = rule.conditions;
+      std::vector<bool> kept(parts.size(), true);
+      auto satisfiable = [&] {
+        RequestSet all = reached;
+        for (size_t i = 0; i < parts.size(); ++i) {
+          if (kept[i]) all = bdd.And(all, space.ToNode(parts[i].second));
+        }
+        return all != Bdd::kFalse;
+      };
+      if (parts.empty() || satisfiable()) return "its conditions exclude each other";
+      std::vector<std::string> names;
+      for (size_t i = 0; i < parts.size(); ++i) {
+        kept[i] = false;
+        if (satisfiable()) kept[i] = true;
+      }
+      for (size_t i = 0; i < parts.size(); ++i) {
+        if (kept[i]) names.push_back(ConjunctName(*parts[i].first));
+      }
+      if (names.empty()) return "nothing reaches it";
+      if (names.size() == 1) return names.front() + " matches no request here";
+      return Join(names, " and ") + " exclude each other";
+    }
+  }
+  return "nothing reaches it";
+}
+
+}  // namespace
+
+std::vector<RuleStatus> Reasoner::RuleStatuses(const Workload& workload, int port) const {
+  std::vector<RuleStatus> statuses;
+  PortModel model({{&impl_->world, &workload, port}}, impl_->budget);
+  const SideModel& side = model.side(0);
+  bool built = side.undetermined.empty() && model.Build();
+  std::string reason = !side.undetermined.empty() ? side.undetermined : model.reason();
+  // The same rule stands in the HTTP and in the TCP chains, compiled apart.
+  std::map<std::pair<const ObjectMeta*, std::pair<int, int>>, size_t> known;
+  std::vector<RuleOverChains> rules;
+  std::unique_ptr<Session> session;
+  if (built) session = std::make_unique<Session>(&model, impl_->budget);
+  for (const ChainModel& chain : side.chains) {
+    for (const RuleInChain& rule : chain.rules) {
+      auto key = std::make_pair(rule.policy->origin.object,
+                                std::make_pair(rule.policy->origin.rule,
+                                               static_cast<int>(rule.action) * 2 + rule.custom));
+      auto [found, added] = known.try_emplace(key, rules.size());
+      if (added) rules.push_back({rule.policy, rule.action, rule.custom});
+      if (!built) continue;
+      RuleOverChains& own = rules[found->second];
+      Space& space = model.space();
+      Bdd& bdd = space.bdd();
+      RequestSet reached = bdd.And(session->domain, space.ToNode(chain.arrives));
+      RequestSet matches = bdd.And(reached, space.ToNode(rule.match));
+      own.matches = bdd.Or(own.matches, matches);
+      RequestSet before = bdd.And(matches, space.ToNode(space.And(chain.token_ok, chain.clear)));
+      if (rule.custom) {
+        own.decides = bdd.Or(own.decides, before);
+        continue;
+      }
+      before = bdd.And(before, session->Answered(chain.custom_ok, Authorizers::kAgree));
+      if (rule.action == Rbac::Action::kAllow) {
+        before = bdd.Diff(before, space.ToNode(chain.denied));
+      }
+      own.decides = bdd.Or(own.decides, before);
+      if (rule.action == Rbac::Action::kDeny) {
+        own.effective = bdd.Or(own.effective, bdd.And(before, space.ToNode(chain.admitted)));
+      }
+    }
+  }
+  if (!built) {
+    for (const RuleOverChains& rule : rules) {
+      RuleStatus status;
+      status.policy = rule.policy;
+      status.action = rule.action;
+      status.custom = rule.custom;
+      status.reason = reason;
+      statuses.push_back(std::move(status));
+    }
+    return statuses;
+  }
+  Bdd& bdd = model.space().bdd();
+  // Running unions, so that "all but this one" costs two steps.
+  std::map<std::pair<bool, int>, std::vector<size_t>> groups;
+  for (size_t i = 0; i < rules.size(); ++i) {
+    groups[{rules[i].custom, static_cast<int>(rules[i].action)}].push_back(i);
+  }
+  std::vector<RequestSet> others(rules.size(), Bdd::kFalse);
+  for (const auto& [kind, members] : groups) {
+    std::vector<RequestSet> behind(members.size() + 1, Bdd::kFalse);
+    for (size_t i = members.size(); i-- > 0;) {
+      behind[i] = bdd.Or(behind[i + 1], rules[members[i]].matches);
+    }
+    RequestSet before = Bdd::kFalse;
+    for (size_t i = 0; i < members.size(); ++i) {
+      others[members[i]] = bdd.Or(before, behind[i + 1]);
+      before = bdd.Or(before, rules[members[i]].matches);
+    }
+  }
+  for (size_t i = 0; i < rules.size(); ++i) {
+    const RuleOverChains& rule = rules[i];
+    RuleStatus status;
+    status.policy = rule.policy;
+    status.action = rule.action;
+    status.custom = rule.custom;
+    using Kind = RuleStatus::Kind;
+    RequestSet alone = bdd.Diff(rule.decides, others[i]);
+    RequestSet effective = bdd.Diff(rule.effective, others[i]);
+    bool deny = rule.action == Rbac::Action::kDeny && !rule.custom;
+    // A minimal set of other rules that together hold `what`.
+    auto cover = [&](RequestSet what, Rbac::Action action) {
+      std::vector<const RbacPolicy*> by;
+      std::vector<size_t> touching;
+      for (size_t j = 0; j < rules.size(); ++j) {
+        if (j == i || rules[j].action != action || rules[j].custom) continue;
+        if (bdd.And(what, rules[j].matches) != Bdd::kFalse) touching.push_back(j);
+      }
+      std::vector<bool> kept(touching.size(), true);
+      for (size_t drop = 0; drop < touching.size(); ++drop) {
+        RequestSet left = what;
+        for (size_t j = 0; j < touching.size(); ++j) {
+          if (j != drop && kept[j]) left = bdd.Diff(left, rules[touching[j]].matches);
+        }
+        if (left == Bdd::kFalse) kept[drop] = false;
+      }
+      for (size_t j = 0; j < touching.size(); ++j) {
+        if (kept[j]) by.push_back(rules[touching[j]].policy);
+      }
+      return by;
+    };
+    RequestSet witness = Bdd::kFalse;
+    bool refused = deny;
+    if (session->spent()) {
+      status.reason = SpentReason();
+    } else if (rule.matches == Bdd::kFalse) {
+      status.kind = Kind::kUnreachable;
+      status.reason = ConflictOf(session.get(), *rule.policy);
+    } else if (rule.decides == Bdd::kFalse) {
+      status.kind = Kind::kDenied;
+      status.by = cover(rule.matches, Rbac::Action::kDeny);
+    } else if (rule.custom || rule.action == Rbac::Action::kLog) {
+      status.kind = Kind::kLive;
+      witness = Bdd::kFalse;
+    } else if (alone == Bdd::kFalse) {
+      status.kind = Kind::kCovered;
+      status.by = cover(rule.decides, rule.action);
+    } else if (deny && effective == Bdd::kFalse) {
+      status.kind = Kind::kCovered;
+      status.reason = "what it denies is let in by no ALLOW rule";
+      status.by = cover(rule.effective, rule.action);
+    } else {
+      status.kind = Kind::kLive;
+      witness = deny ? effective : alone;
+    }
+    if (witness != Bdd::kFalse) {
+      Answer answer = impl_->Ask(session.get(), witness, 0, Authorizers::kAgree, refused);
+      if (answer.found()) {
+        status.example = std::move(answer.example);
+      } else {
+        status.kind = Kind::kUndetermined;
+        status.reason = answer.reason;
+      }
+    }
+    if (session->spent()) {
+      status.kind = Kind::kUndetermined;
+      status.reason = SpentReason();
+      status.by.clear();
+    } else if (model.has_opaque() && status.kind != Kind::kLive) {
+      // Some value of what cannot be seen through may revive the rule; all of
+      // them were tried.
+      if (status.kind == Kind::kUndetermined) status.reason = model.OpaqueReason();
+    }
+    statuses.push_back(std::move(status));
+  }
+  return statuses;
+}
+
+namespace {
+
+// The author's own words for one permission or principal.
+void Describe(const Predicate& predicate, ExposureRow* row) {
+  const auto* all = std::get_if<AndPredicate>(&predicate.match);
+  if (all == nullptr) return;
+  for (const Predicate& part : all->all) {
+    std::string field = part.field;
+    if (field.empty()) continue;
+    bool negated = field.starts_with("not");
+    if (negated) {
+      field = field.substr(3);
+      field[0] = static_cast<char>(field[0] | 0x20);
+    }
+    bool when = field.starts_with("when ");
+    if (when) field = field.substr(5);
+    bool when_negated = when && std::holds_alternative<NotPredicate>(part.match);
+    std::string lead = negated || when_negated ? "not " : "";
+    std::string values = WrittenValues(part);
+    for (std::string_view value : Split(values, ',')) {
+      std::string text(TrimSpace(value));
+      if (field == "hosts") {
+        row->hosts.push_back(lead + text);
+      } else if (field == "methods") {
+        row->methods.push_back(lead + text);
+      } else if (field == "paths") {
+        row->paths.push_back(lead + text);
+      } else if (field == "ports") {
+        row->conditions.push_back(lead + "port " + text);
+      } else if (field == "principals") {
+        row->from.push_back(lead + text);
+      } else if (field == "namespaces" || field == "source.namespace") {
+        row->from.push_back(lead + "namespace " + text);
+      } else if (field == "serviceAccounts" || field == "source.serviceAccount") {
+        row->from.push_back(lead + "service account " + text);
+      } else if (field == "trustDomains" || field == "source.trustDomain") {
+        row->from.push_back(lead + "trust domain " + text);
+      } else if (field == "source.principal") {
+        row->from.push_back(lead + text);
+      } else if (field == "ipBlocks" || field == "source.ip") {
+        row->from.push_back(lead + "peer address " + text);
+      } else if (field == "remoteIpBlocks" || field == "remote.ip") {
+        row->from.push_back(lead + "client address " + text);
+      } else if (field == "requestPrincipals" || field == "request.auth.principal") {
+        row->conditions.push_back(lead + "token of " + text);
+      } else {
+        row->conditions.push_back(lead + field + " = " + text);
+      }
+    }
+  }
+}
+
+std::string RouteText(const RouteMatch& match) {
+  switch (match.path_kind) {
+    case RouteMatch::Path::kPrefix:
+      return match.path == "/" ? "" : match.path + "*";
+    case RouteMatch::Path::kExact:
+      return match.path;
+    case RouteMatch::Path::kRegex:
+      return "~ " + match.path;
+    case RouteMatch::Path::kPathSeparatedPrefix:
+      return match.path + "[/*]";
+  }
+  return "";
+}
+
+std::string DestinationText(const Route& route) {
+  std::vector<std::string> names;
+  for (const WeightedCluster& cluster : route.clusters) {
+    auto parts = Split(cluster.cluster, '|');
+    if (parts.size() == 4) {
+      names.push_back(std::string(parts[3]) + ":" + std::string(parts[1]) +
+                      (parts[2].empty() ? "" : " (" + std::string(parts[2]) + ")"));
+    } else {
+      names.push_back(cluster.cluster);
+    }
+  }
+  return Join(names, ", ");
+}
+
+}  // namespace
+
+Exposure Reasoner::ExposureOf(const Workload& workload, int port, const Region& within) const {
+  Exposure exposure;
+  exposure.port = port;
+  PortModel model({{&impl_->world, &workload, port}}, impl_->budget);
+  const SideModel& side = model.side(0);
+  if (!side.undetermined.empty()) {
+    exposure.reason = side.undetermined;
+    return exposure;
+  }
+  Expr where = model.RegionOf(within);
+  Expr token = model.RegionOf(Region::Is(Region::Field::kToken));
+  Expr certificate = model.RegionOf(Region::Is(Region::Field::kMutualTls));
+  std::map<std::string, Expr> issuers;
+  for (const ChainModel& chain : side.chains) {
+    if (chain.jwt == nullptr) continue;
+    for (const JwtProvider& provider : chain.jwt->providers) {
+      if (provider.issuer.empty()) continue;
+      auto field = model.space().Find("issuer");
+      if (!field) continue;
+      issuers[provider.issuer] =
+          model.space().Matches(*field, {StringPattern::Kind::kExact, provider.issuer, false});
+    }
+  }
+  if (!model.Build()) {
+    exposure.reason = model.reason();
+    return exposure;
+  }
+  Session session(&model, impl_->budget);
+  Space& space = model.space();
+  Bdd& bdd = space.bdd();
+  bool gateway = workload.mode == ProxyMode::kGateway;
+  RequestSet inside = bdd.And(session.domain, space.ToNode(where));
+  RequestSet total = Bdd::kFalse;    // what has to be covered
+  RequestSet covered = Bdd::kFalse;  // by rows
+  std::vector<bool> not_identity =
+      space.VariablesOf([](const std::string& name) { return name != "identity"; });
+  std::vector<RequestSet> kept;
+  for (const ChainModel& chain : side.chains) {
+    RequestSet arrives = bdd.And(inside, space.ToNode(chain.arrives));
+    if (arrives == Bdd::kFalse) continue;
+    RequestSet open = bdd.And(arrives, space.ToNode(space.And(chain.token_ok, chain.clear)));
+    open = bdd.And(open, session.Answered(chain.custom_ok, Authorizers::kAgree));
+    RequestSet passing = bdd.Diff(open, space.ToNode(chain.denied));
+    RequestSet admitted = bdd.And(passing, space.ToNode(chain.admitted));
+    if (admitted == Bdd::kFalse) continue;
+    if (chain.http) exposure.http = true;
+    RequestSet any_identity = bdd.Exists(arrives, not_identity);
+
+    struct Way {
+      const RbacPolicy* policy = nullptr;
+      RuleInChain::Pair pair;
+      const RouteInChain* route = nullptr;
+    };
+    std::vector<Way> ways;
+    auto add_ways = [&](const RbacPolicy* policy, const RuleInChain::Pair& pair) {
+      if (!gateway || chain.routes.empty()) {
+        ways.push_back({policy, pair, nullptr});
+        return;
+      }
+      for (const RouteInChain& route : chain.routes) ways.push_back({policy, pair, &route});
+    };
+    if (!chain.has_allow) {
+      add_ways(nullptr, {0, 0, kAlways});
+    } else {
+      for (const RuleInChain& rule : chain.rules) {
+        if (rule.action != Rbac::Action::kAllow || rule.custom) continue;
+        for (const RuleInChain::Pair& pair : rule.pairs) add_ways(rule.policy, pair);
+      }
+    }
+    if (gateway && !chain.routes.empty()) {
+      std::vector<Expr> routed;
+      for (const RouteInChain& route : chain.routes) routed.push_back(route.match);
+      admitted = bdd.And(admitted, space.ToNode(space.OrAll(std::move(routed))));
+    }
+    total = bdd.Or(total, admitted);
+    for (const Way& way : ways) {
+      RequestSet mine = space.ToNode(way.pair.match);
+      if (way.route != nullptr) mine = bdd.And(mine, space.ToNode(way.route->match));
+      RequestSet row_open = bdd.And(open, mine);
+      RequestSet row_node = bdd.And(admitted, mine);
+      if (row_node == Bdd::kFalse) continue;
+      if (session.spent()) break;
+      if (exposure.rows.size() >= kMaxRows) {
+        exposure.reason = "there are more rows than " + std::to_string(kMaxRows);
+        break;
+      }
+      bool folded = false;
+      for (RequestSet other : kept) folded |= bdd.Diff(row_node, other) == Bdd::kFalse;
+      covered = bdd.Or(covered, row_node);
+      if (folded) continue;
+      kept.push_back(row_node);
+      ExposureRow row;
+      row.http = chain.http;
+      RequestSet anonymous = bdd.Diff(row_node, space.ToNode(certificate));
+      if (anonymous != Bdd::kFalse) {
+        row.peer = ExposureRow::Peer::kAnyone;
+      } else if (bdd.Exists(row_node, not_identity) == any_identity) {
+        row.peer = ExposureRow::Peer::kAnyIdentity;
+      } else {
+        row.peer = ExposureRow::Peer::kNamed;
+      }
+      row.token = bdd.Diff(row_node, space.ToNode(token)) == Bdd::kFalse;
+      if (row.token) {
+        for (const auto& [issuer, expr] : issuers) {
+          if (bdd.And(row_node, space.ToNode(expr)) != Bdd::kFalse) row.issuers.push_back(issuer);
+        }
+      }
+      for (const auto& [provider, asked] : chain.gates) {
+        if (bdd.And(row_node, space.ToNode(asked)) == Bdd::kFalse) continue;
+        if (std::find(row.custom.begin(), row.custom.end(), provider) == row.custom.end()) {
+          row.custom.push_back(provider);
+        }
+      }
+      if (way.policy != nullptr) {
+        row.rules.push_back(way.policy);
+        meshproof::Describe(way.policy->permissions[way.pair.permission], &row);
+        meshproof::Describe(way.policy->principals[way.pair.principal], &row);
+      }
+      if (way.route != nullptr) {
+        row.route = way.route->route;
+        row.destination = DestinationText(*way.route->route);
+        if (row.hosts.empty()) {
+          for (const std::string& domain : way.route->host->domains) {
+            if (domain != "*") row.hosts.push_back(domain);
+          }
+        }
+        std::string path = RouteText(way.route->route->match);
+        if (!path.empty()) row.conditions.push_back("route path " + path);
+      }
+      for (const RuleInChain& rule : chain.rules) {
+        if (rule.action != Rbac::Action::kDeny || rule.custom) continue;
+        if (bdd.And(row_open, space.ToNode(rule.match)) == Bdd::kFalse) continue;
+        ExposureRow words;
+        ExposureRow::Exception exception;
+        exception.rule = rule.policy;
+        for (const Predicate& one : rule.policy->permissions) meshproof::Describe(one, &words);
+        for (const Predicate& one : rule.policy->principals) meshproof::Describe(one, &words);
+        std::vector<std::string> parts;
+        for (const auto* list :
+             {&words.from, &words.methods, &words.hosts, &words.paths, &words.conditions}) {
+          if (!list->empty()) parts.push_back(Join(*list, ", "));
+        }
+        exception.text = parts.empty() ? "everything" : Join(parts, "; ");
+        row.except.push_back(std::move(exception));
+      }
+      Answer answer = impl_->Ask(&session, row_node, 0, Authorizers::kAgree, false);
+      if (answer.found()) {
+        row.example = std::move(answer.example);
+      } else if (exposure.reason.empty()) {
+        exposure.reason = answer.reason;
+      }
+      exposure.rows.push_back(std::move(row));
+    }
+  }
+  if (session.spent()) {
+    exposure.reason = SpentReason();
+  } else {
+    exposure.complete = exposure.reason.empty() && bdd.Diff(total, covered) == Bdd::kFalse;
+    if (!exposure.complete && exposure.reason.empty()) exposure.reason = "not all is covered";
+  }
+  return exposure;
+}
+
+Comparison Reasoner::Compare(const Reasoner& before, const Workload& old_workload,
+                             const Reasoner& after, const Workload& new_workload, int port,
+                             size_t limit) {
+  Comparison comparison;
+  const World* worlds[] = {&before.impl_->world, &after.impl_->world};
+  PortModel model({{worlds[0], &old_workload, port}, {worlds[1], &new_workload, port}},
+                  after.impl_->budget);
+  auto give_up = [&](std::string reason) {
+    comparison.complete = false;
+    comparison.reason = std::move(reason);
+    return comparison;
+  };
+  for (size_t i = 0; i < 2; ++i) {
+    if (!model.side(i).undetermined.empty()) return give_up(model.side(i).undetermined);
+  }
+  if (!model.Build()) return give_up(model.reason());
+  Session session(&model, after.impl_->budget);
+  Space& space = session.space;
+  Bdd& bdd = session.bdd;
+  // What the rule that decided a verdict matches.
+  auto decided_region = [&](size_t side, const Verdict& verdict) {
+    RequestSet any = Bdd::kFalse;
+    if (verdict.decided_by.object == nullptr) return any;
+    for (const ChainModel& chain : model.side(side).chains) {
+      for (const RuleInChain& rule : chain.rules) {
+        if (rule.policy->origin.object != verdict.decided_by.object ||
+            rule.policy->origin.rule != verdict.decided_by.rule) {
+          continue;
+        }
+        any = bdd.Or(any, bdd.And(space.ToNode(chain.arrives), space.ToNode(rule.match)));
+      }
+    }
+    return any;
+  };
+  auto collect = [&](Authorizers answers, bool opened, std::vector<Difference>* out) {
+    RequestSet old_allowed = session.Allowed(0, answers);
+    RequestSet new_allowed = session.Allowed(1, answers);
+    RequestSet found =
+        opened ? bdd.Diff(new_allowed, old_allowed) : bdd.Diff(old_allowed, new_allowed);
+    found = bdd.And(session.domain, found);
+    while (found != Bdd::kFalse && out->size() < limit) {
+      RequestSet sure = session.Surely(found);
+      if (session.spent()) break;
+      if (sure == Bdd::kFalse) {
+        give_up(model.OpaqueReason());
+        break;
+      }
+      Space::Point point = model.Choose(sure, opened ? 1 : 0);
+      auto old_example = after.impl_->Confirm(&session, point, 0, *worlds[0], answers, opened);
+      auto new_example = after.impl_->Confirm(&session, point, 1, *worlds[1], answers, !opened);
+      if (!old_example || !new_example) {
+        give_up(after.impl_->UnconfirmedReason());
+        break;
+      }
+      Difference difference;
+      difference.region = Impl::Generalize(&session, sure, point);
+      // The next one shall have another cause.
+      RequestSet old_cause = decided_region(0, old_example->verdict);
+      RequestSet new_cause = decided_region(1, new_example->verdict);
+      RequestSet same = old_cause == Bdd::kFalse   ? new_cause
+                        : new_cause == Bdd::kFalse ? old_cause
+                                                   : bdd.And(old_cause, new_cause);
+      difference.old_example = *std::move(old_example);
+      difference.new_example = *std::move(new_example);
+      out->push_back(std::move(difference));
+      if (same == Bdd::kFalse) break;
+      found = bdd.Diff(found, same);
+    }
+  };
+  for (bool opened : {true, false}) {
+    auto& out = opened ? comparison.newly_allowed : comparison.newly_refused;
+    collect(Authorizers::kAgree, opened, &out);
+    // Whether an authorizer is asked at all shows only where it refuses.
+    if (out.empty()) collect(Authorizers::kRefuse, opened, &out);
+  }
+  if (session.spent()) return give_up(SpentReason());
+  return comparison;
+}
+
+}  // namespace meshproof

@@ -1,0 +1,607 @@
+// A formula holds for some request exactly if it holds for some vector of
+// classes: every leaf is a union of classes of its field, no class is empty,
+// and fields depend on each other only through the stated constraints. Classes
+// are numbered in binary, a number beyond the last class stands for the last
+// one, so that diagrams stay canonical without a condition on numbers.
+
+#include "reason/space.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/check.h"
+
+namespace meshproof {
+namespace {
+
+constexpr double kImpossible = std::numeric_limits<double>::infinity();
+
+uint32_t BitsFor(size_t classes) {
+  uint32_t bits = 0;
+  while ((size_t{1} << bits) < classes) ++bits;
+  return bits;
+}
+
+// Addresses of one family as numbers, most significant byte first.
+IpAddress Next(IpAddress address, bool* wrapped) {
+  size_t size = address.v6 ? 16 : 4;
+  for (size_t i = size; i-- > 0;) {
+    if (++address.bytes[i] != 0) return address;
+  }
+  *wrapped = true;
+  return address;
+}
+
+IpAddress LastOf(const CidrRange& range) {
+  IpAddress last = range.address;
+  int size = last.v6 ? 128 : 32;
+  for (int bit = range.length; bit < size; ++bit) {
+    last.bytes[static_cast<size_t>(bit / 8)] |= static_cast<uint8_t>(0x80 >> (bit % 8));
+  }
+  return last;
+}
+
+bool InAny(const std::vector<CidrRange>& ranges, const IpAddress& address) {
+  return std::any_of(ranges.begin(), ranges.end(),
+                     [&](const CidrRange& range) { return range.Contains(address); });
+}
+
+}  // namespace
+
+Space::Space(size_t class_limit, size_t node_limit, double seconds)
+    : class_limit_(class_limit), bdd_(std::make_unique<Bdd>(node_limit, seconds)) {
+  exprs_.push_back({Op::kConstant, 0, 0});
+  exprs_.push_back({Op::kConstant, 1, 0});
+}
+
+Space::FieldId Space::AddField(Field field) {
+  fields_.push_back(std::move(field));
+  return static_cast<FieldId>(fields_.size() - 1);
+}
+
+Space::FieldId Space::TextField(const std::string& name, int order,
+                                std::unique_ptr<StringDomain> domain, bool absent) {
+  Field field;
+  field.kind = Field::Kind::kText;
+  field.name = name;
+  field.order = order;
+  field.domain = std::move(domain);
+  field.absent = absent;
+  return AddField(std::move(field));
+}
+
+Space::FieldId Space::TextSetField(const std::string& name, int order,
+                                   std::unique_ptr<StringDomain> domain) {
+  Field field;
+  field.kind = Field::Kind::kTextSet;
+  field.name = name;
+  field.order = order;
+  field.domain = std::move(domain);
+  return AddField(std::move(field));
+}
+
+Space::FieldId Space::AddressField(const std::string& name, int order,
+                                   std::vector<CidrRange> within, const std::string& group) {
+  Field field;
+  field.kind = Field::Kind::kAddress;
+  field.name = name;
+  field.order = order;
+  field.within = std::move(within);
+  field.group = group;
+  return AddField(std::move(field));
+}
+
+Space::FieldId Space::ChoiceField(const std::string& name, int order,
+                                  std::vector<std::pair<std::string, int>> values) {
+  Field field;
+  field.kind = Field::Kind::kChoice;
+  field.name = name;
+  field.order = order;
+  field.values = std::move(values);
+  return AddField(std::move(field));
+}
+
+Space::FieldId Space::FlagField(const std::string& name, int order) {
+  Field field;
+  field.name = name;
+  field.order = order;
+  return AddField(std::move(field));
+}
+
+std::optional<Space::FieldId> Space::Find(std::string_view name) const {
+  for (FieldId id = 0; id < fields_.size(); ++id) {
+    if (fields_[id].name == name) return id;
+  }
+  return std::nullopt;
+}
+
+void Space::AddCandidate(FieldId field, std::string text, int rank) {
+  fields_[field].candidates.push_back({std::move(text), rank});
+}
+
+void Space::AddAddressCandidate(FieldId field, const IpAddress& address, int rank) {
+  fields_[field].addresses.emplace_back(address, rank);
+}
+
+Expr Space::Intern(Op op, uint32_t a, uint32_t b) {
+  auto [found, added] = known_.try_emplace({op, a, b}, static_cast<Expr>(exprs_.size()));
+  if (added) exprs_.push_back({op, a, b});
+  return found->second;
+}
+
+Expr Space::Matches(FieldId field, const StringPattern& pattern) {
+  Field& own = fields_[field];
+  auto [found, added] =
+      own.pattern_ids.try_emplace(pattern, static_cast<uint32_t>(own.patterns.size()));
+  if (added) own.patterns.push_back(pattern);
+  return Intern(Op::kPattern, field, found->second);
+}
+
+Expr Space::IsPresent(FieldId field) {
+  const Field& own = fields_[field];
+  if (own.kind == Field::Kind::kText && !own.absent) return kAlways;
+  return Intern(Op::kPresent, field, 0);
+}
+
+Expr Space::IsIn(FieldId field, const CidrRange& range) {
+  std::vector<CidrRange>& blocks = fields_[field].blocks;
+  auto found = std::find(blocks.begin(), blocks.end(), range);
+  auto at = static_cast<uint32_t>(found - blocks.begin());
+  if (found == blocks.end()) blocks.push_back(range);
+  return Intern(Op::kBlock, field, at);
+}
+
+Expr Space::IsChoice(FieldId field, size_t value) {
+  return Intern(Op::kChoice, field, static_cast<uint32_t>(value));
+}
+
+Expr Space::IsSet(FieldId field) {
+  return Intern(Op::kFlag, field, 0);
+}
+
+Expr Space::ShowsOneOf(FieldId field, const std::vector<std::string>& texts) {
+  shown_texts_.push_back(texts);
+  return Intern(Op::kShows, field, static_cast<uint32_t>(shown_texts_.size() - 1));
+}
+
+Expr Space::SameClass(FieldId a, FieldId b) {
+  return Intern(Op::kSame, a, b);
+}
+
+Expr Space::And(Expr a, Expr b) {
+  if (a == kNever || b == kNever) return kNever;
+  if (a == kAlways || a == b) return b;
+  if (b == kAlways) return a;
+  return Intern(Op::kAnd, std::min(a, b), std::max(a, b));
+}
+
+Expr Space::Or(Expr a, Expr b) {
+  if (a == kAlways || b == kAlways) return kAlways;
+  if (a == kNever || a == b) return b;
+  if (b == kNever) return a;
+  return Intern(Op::kOr, std::min(a, b), std::max(a, b));
+}
+
+Expr Space::Not(Expr a) {
+  if (a == kNever) return kAlways;
+  if (a == kAlways) return kNever;
+  if (exprs_[a].op == Op::kNot) return exprs_[a].a;
+  return Intern(Op::kNot, a, 0);
+}
+
+// Balanced, so that no conversion goes deep.
+Expr Space::AndAll(std::vector<Expr> all) {
+  if (all.empty()) return kAlways;
+  while (all.size() > 1) {
+    std::vector<Expr> half;
+    for (size_t i = 0; i < all.size(); i += 2) {
+      half.push_back(i + 1 < all.size() ? And(all[i], all[i + 1]) : all[i]);
+    }
+    all = std::move(half);
+  }
+  return all.front();
+}
+
+Expr Space::OrAll(std::vector<Expr> any) {
+  if (any.empty()) return kNever;
+  while (any.size() > 1) {
+    std::vector<Expr> half;
+    for (size_t i = 0; i < any.size(); i += 2) {
+      half.push_back(i + 1 < any.size() ? Or(any[i], any[i + 1]) : any[i]);
+    }
+    any = std::move(half);
+  }
+  return any.front();
+}
+
+// A sweep over the ends of all blocks, per family; stretches in the same blocks
+// are one class.
+void Space::BuildAddressClasses(Field* field, const std::vector<CidrRange>& blocks) {
+  std::map<std::vector<bool>, uint32_t> known;
+  for (bool v6 : {false, true}) {
+    IpAddress zero;
+    zero.v6 = v6;
+    std::vector<IpAddress> starts = {zero};
+    auto add_ends = [&](const CidrRange& range) {
+      if (range.address.v6 != v6) return;
+      starts.push_back(range.address);
+      bool wrapped = false;
+      IpAddress behind = Next(LastOf(range), &wrapped);
+      if (!wrapped) starts.push_back(behind);
+    };
+    for (const CidrRange& range : blocks) add_ends(range);
+    for (const CidrRange& range : field->within) add_ends(range);
+    std::sort(starts.begin(), starts.end());
+    starts.erase(std::unique(starts.begin(), starts.end()), starts.end());
+    for (size_t i = 0; i < starts.size(); ++i) {
+      if (!field->within.empty() && !InAny(field->within, starts[i])) continue;
+      std::vector<bool> signature;
+      for (const CidrRange& range : blocks) signature.push_back(range.Contains(starts[i]));
+      // The address behind the first one reads better, where it is in the same
+      // stretch.
+      bool wrapped = false;
+      IpAddress second = Next(starts[i], &wrapped);
+      bool single = wrapped || (i + 1 < starts.size() && second == starts[i + 1]);
+      AddressClass shown{single ? starts[i] : second, v6 ? 90 : 50};
+      auto [found, added] =
+          known.try_emplace(signature, static_cast<uint32_t>(field->address_classes.size()));
+      if (added) field->address_classes.push_back(shown);
+    }
+  }
+  for (const auto& [address, rank] : field->addresses) {
+    if (!field->within.empty() && !InAny(field->within, address)) continue;
+    std::vector<bool> signature;
+    for (const CidrRange& range : blocks) signature.push_back(range.Contains(address));
+    auto found = known.find(signature);
+    if (found == known.end()) continue;
+    AddressClass& own = field->address_classes[found->second];
+    if (rank < own.rank) own = {address, rank};
+  }
+  for (const CidrRange& range : field->blocks) {
+    std::vector<uint32_t> members;
+    for (uint32_t i = 0; i < field->address_classes.size(); ++i) {
+      if (range.Contains(field->address_classes[i].address)) members.push_back(i);
+    }
+    field->block_members.push_back(std::move(members));
+  }
+}
+
+bool Space::Build() {
+  for (Field& field : fields_) {
+    switch (field.kind) {
+      case Field::Kind::kText:
+      case Field::Kind::kTextSet:
+        field.classes =
+            BuildStringClasses(field.patterns, field.domain.get(), field.candidates, class_limit_);
+        if (field.classes.too_many ||
+            (field.kind == Field::Kind::kTextSet && field.classes.classes.size() > 2000)) {
+          exhausted_field_ = field.name;
+          return false;
+        }
+        for (const auto& own : field.classes.classes) field.ranks.push_back(own.rank);
+        if (field.absent) field.ranks.push_back(0);
+        break;
+      case Field::Kind::kAddress: {
+        std::vector<CidrRange> blocks;
+        for (const Field& other : fields_) {
+          if (other.kind != Field::Kind::kAddress || other.group != field.group) continue;
+          for (const CidrRange& range : other.blocks) {
+            if (std::find(blocks.begin(), blocks.end(), range) == blocks.end()) {
+              blocks.push_back(range);
+            }
+          }
+        }
+        BuildAddressClasses(&field, blocks);
+        for (const auto& own : field.address_classes) field.ranks.push_back(own.rank);
+        break;
+      }
+      case Field::Kind::kChoice:
+        for (const auto& [text, rank] : field.values) field.ranks.push_back(rank);
+        break;
+      case Field::Kind::kFlag:
+        field.ranks = {0, 1};
+        break;
+    }
+    bool set = field.kind == Field::Kind::kTextSet;
+    field.bits = set ? static_cast<uint32_t>(field.ranks.size()) : BitsFor(field.ranks.size());
+  }
+  std::vector<uint32_t> order(fields_.size());
+  for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(),
+                   [&](uint32_t a, uint32_t b) { return fields_[a].order < fields_[b].order; });
+  for (uint32_t at : order) {
+    fields_[at].first = variables_;
+    variables_ += fields_[at].bits;
+    field_of_variable_.resize(variables_, at);
+  }
+  return true;
+}
+
+Space::Node Space::Members(const Field& field, const std::vector<uint32_t>& classes) {
+  if (classes.empty()) return Bdd::kFalse;
+  return MembersIn(field, classes, 0, 0);
+}
+
+Space::Node Space::MembersIn(const Field& field, const std::vector<uint32_t>& classes, uint32_t bit,
+                             uint32_t low) {
+  auto count = static_cast<uint32_t>(field.ranks.size());
+  uint32_t width = uint32_t{1} << (field.bits - bit);
+  // Numbers beyond the last class are the last class.
+  uint32_t first = std::min(low, count - 1);
+  uint32_t last = std::min(low + width - 1, count - 1);
+  auto begin = std::lower_bound(classes.begin(), classes.end(), first);
+  auto end = std::upper_bound(begin, classes.end(), last);
+  auto inside = static_cast<uint32_t>(end - begin);
+  if (inside == 0) return Bdd::kFalse;
+  if (inside == last - first + 1) return Bdd::kTrue;
+  Node zero = MembersIn(field, classes, bit + 1, low);
+  Node one = MembersIn(field, classes, bit + 1, low + width / 2);
+  return bdd_->Make(field.first + bit, zero, one);
+}
+
+Space::Node Space::Leaf(const ExprNode& expr) {
+  const Field& field = fields_[expr.a];
+  bool set = field.kind == Field::Kind::kTextSet;
+  auto any_of = [&](const std::vector<uint32_t>& classes) {
+    if (!set) return Members(field, classes);
+    Node any = Bdd::kFalse;
+    for (auto at = classes.rbegin(); at != classes.rend(); ++at) {
+      any = bdd_->Or(any, bdd_->Variable(field.first + *at));
+    }
+    return any;
+  };
+  switch (expr.op) {
+    case Op::kPattern:
+      return any_of(field.classes.members[expr.b]);
+    case Op::kPresent: {
+      std::vector<uint32_t> all(field.classes.classes.size());
+      for (uint32_t i = 0; i < all.size(); ++i) all[i] = i;
+      return any_of(all);
+    }
+    case Op::kBlock:
+      return Members(field, field.block_members[expr.b]);
+    case Op::kChoice:
+      return Members(field, {expr.b});
+    case Op::kFlag:
+      return bdd_->Variable(field.first);
+    case Op::kShows: {
+      const std::vector<std::string>& texts = shown_texts_[expr.b];
+      std::vector<uint32_t> classes;
+      for (uint32_t i = 0; i < field.classes.classes.size(); ++i) {
+        const std::string& text = field.classes.classes[i].text;
+        if (std::find(texts.begin(), texts.end(), text) != texts.end()) classes.push_back(i);
+      }
+      return any_of(classes);
+    }
+    case Op::kSame:
+      return SameClassNode(field, fields_[expr.b]);
+    default:
+      break;
+  }
+  return Bdd::kFalse;
+}
+
+Space::Node Space::SameClassNode(const Field& a, const Field& b) {
+  Node same = Bdd::kFalse;
+  for (uint32_t i = 0; i < a.address_classes.size(); ++i) {
+    for (uint32_t j = 0; j < b.address_classes.size(); ++j) {
+      if (a.address_classes[i].address != b.address_classes[j].address) continue;
+      same = bdd_->Or(same, bdd_->And(Members(a, {i}), Members(b, {j})));
+    }
+  }
+  return same;
+}
+
+Space::Node Space::ToNode(Expr expr) {
+  if (nodes_.size() < exprs_.size()) nodes_.resize(exprs_.size());
+  if (nodes_[expr]) return *nodes_[expr];
+  ExprNode own = exprs_[expr];
+  Node node = Bdd::kFalse;
+  switch (own.op) {
+    case Op::kConstant:
+      node = own.a;
+      break;
+    case Op::kAnd:
+      node = ToNode(own.a);
+      if (node != Bdd::kFalse) node = bdd_->And(node, ToNode(own.b));
+      break;
+    case Op::kOr:
+      node = ToNode(own.a);
+      if (node != Bdd::kTrue) node = bdd_->Or(node, ToNode(own.b));
+      break;
+    case Op::kNot:
+      node = bdd_->Not(ToNode(own.a));
+      break;
+    default:
+      node = Leaf(own);
+      break;
+  }
+  if (!bdd_->exhausted()) nodes_[expr] = node;
+  return node;
+}
+
+// The cheapest way down from a node: the cost of a class is its rank, fields
+// that are not asked cost nothing.
+double Space::CostOf(Node node) {
+  if (node == Bdd::kFalse) return kImpossible;
+  if (node == Bdd::kTrue) return 0;
+  return BestChoice(node).cost;
+}
+
+Space::Choice Space::BestChoice(Node node) {
+  auto known = choices_.find(node);
+  if (known != choices_.end()) return known->second;
+  const Field& field = fields_[FieldOfVariable(bdd_->VariableOf(node))];
+  Choice best;
+  best.cost = kImpossible;
+  if (field.kind == Field::Kind::kTextSet) {
+    uint32_t element = bdd_->VariableOf(node) - field.first;
+    double without = CostOf(bdd_->Low(node));
+    double with = CostOf(bdd_->High(node)) + 10 + field.ranks[element];
+    best =
+        without <= with ? Choice{without, 0, bdd_->Low(node)} : Choice{with, 1, bdd_->High(node)};
+  } else {
+    Explore(field, node, 0, 0, &best);
+  }
+  choices_[node] = best;
+  return best;
+}
+
+void Space::Explore(const Field& field, Node node, uint32_t bit, uint32_t code, Choice* best) {
+  if (node == Bdd::kFalse) return;
+  bool inside = node > Bdd::kTrue && bdd_->VariableOf(node) < field.first + field.bits;
+  if (inside && bit < field.bits) {
+    bool tested = bdd_->VariableOf(node) == field.first + bit;
+    uint32_t half = uint32_t{1} << (field.bits - bit - 1);
+    Explore(field, tested ? bdd_->Low(node) : node, bit + 1, code, best);
+    Explore(field, tested ? bdd_->High(node) : node, bit + 1, code + half, best);
+    return;
+  }
+  double below = CostOf(node);
+  if (below >= best->cost) return;
+  uint32_t width = uint32_t{1} << (field.bits - bit);
+  auto count = static_cast<uint32_t>(field.ranks.size());
+  uint32_t last = std::min(code + width - 1, count - 1);
+  for (uint32_t at = std::min(code, count - 1); at <= last; ++at) {
+    double cost = below + field.ranks[at];
+    if (cost < best->cost) *best = {cost, at, node};
+  }
+}
+
+Space::Point Space::Pick(Node node) {
+  MESHPROOF_CHECK(node != Bdd::kFalse);
+  Point point;
+  point.codes_.assign(fields_.size(), 0);
+  point.sets_.resize(fields_.size());
+  for (size_t i = 0; i < fields_.size(); ++i) {
+    const Field& field = fields_[i];
+    if (field.kind == Field::Kind::kTextSet) {
+      point.sets_[i].assign(field.ranks.size(), false);
+      continue;
+    }
+    auto best = std::min_element(field.ranks.begin(), field.ranks.end());
+    if (best != field.ranks.end()) {
+      point.codes_[i] = static_cast<uint32_t>(best - field.ranks.begin());
+    }
+    // Where nothing asks for it, nothing is there.
+    if (field.absent) point.codes_[i] = static_cast<uint32_t>(field.ranks.size() - 1);
+  }
+  while (node > Bdd::kTrue) {
+    uint32_t at = FieldOfVariable(bdd_->VariableOf(node));
+    Choice choice = BestChoice(node);
+    if (fields_[at].kind == Field::Kind::kTextSet) {
+      point.sets_[at][bdd_->VariableOf(node) - fields_[at].first] = choice.code != 0;
+    } else {
+      point.codes_[at] = choice.code;
+    }
+    node = choice.next;
+  }
+  return point;
+}
+
+Space::Node Space::Literal(FieldId field, const Point& point) {
+  const Field& own = fields_[field];
+  if (own.kind != Field::Kind::kTextSet) {
+    return own.ranks.empty() ? Bdd::kTrue : Members(own, {point.Class(field)});
+  }
+  Node all = Bdd::kTrue;
+  for (uint32_t i = own.bits; i-- > 0;) {
+    Node has = bdd_->Variable(own.first + i);
+    all = bdd_->And(all, point.Has(field, i) ? has : bdd_->Not(has));
+  }
+  return all;
+}
+
+std::vector<Space::FieldId> Space::Essential(Node node, const Point& point) {
+  std::vector<FieldId> kept;
+  for (FieldId field = 0; field < fields_.size(); ++field) {
+    if (fields_[field].bits != 0) kept.push_back(field);
+  }
+  // Plain things are worth keeping longest, so they are tried last.
+  std::stable_sort(kept.begin(), kept.end(),
+                   [&](FieldId a, FieldId b) { return fields_[a].order > fields_[b].order; });
+  Node outside = bdd_->Not(node);
+  for (size_t drop = 0; drop < kept.size();) {
+    Node cube = outside;
+    for (size_t i = 0; i < kept.size() && cube != Bdd::kFalse; ++i) {
+      if (i != drop) cube = bdd_->And(cube, Literal(kept[i], point));
+    }
+    if (cube == Bdd::kFalse && !bdd_->exhausted()) {
+      kept.erase(kept.begin() + static_cast<std::ptrdiff_t>(drop));
+    } else {
+      ++drop;
+    }
+  }
+  std::sort(kept.begin(), kept.end(),
+            [&](FieldId a, FieldId b) { return fields_[a].order < fields_[b].order; });
+  return kept;
+}
+
+size_t Space::ClassCount(FieldId field) const {
+  return fields_[field].ranks.size();
+}
+
+std::optional<std::string> Space::TextOf(FieldId field, const Point& point) const {
+  const Field& own = fields_[field];
+  uint32_t at = point.Class(field);
+  if (at >= own.classes.classes.size()) return std::nullopt;
+  return own.classes.classes[at].text;
+}
+
+std::vector<std::string> Space::TextsOf(FieldId field, const Point& point) const {
+  std::vector<std::string> texts;
+  const Field& own = fields_[field];
+  for (uint32_t i = 0; i < own.classes.classes.size(); ++i) {
+    if (point.Has(field, i)) texts.push_back(own.classes.classes[i].text);
+  }
+  return texts;
+}
+
+IpAddress Space::AddressOf(FieldId field, const Point& point) const {
+  return fields_[field].address_classes[point.Class(field)].address;
+}
+
+size_t Space::CountPoints(size_t limit) const {
+  size_t count = 1;
+  for (const Field& field : fields_) {
+    size_t own = field.ranks.size();
+    if (field.kind == Field::Kind::kTextSet) own = size_t{1} << std::min<size_t>(own, 40);
+    if (own == 0) return 0;
+    count *= own;
+    if (count > limit) return 0;
+  }
+  return count;
+}
+
+Space::Point Space::PointAt(size_t number) const {
+  Point point;
+  point.codes_.assign(fields_.size(), 0);
+  point.sets_.resize(fields_.size());
+  for (size_t i = 0; i < fields_.size(); ++i) {
+    const Field& field = fields_[i];
+    size_t own = field.ranks.size();
+    if (field.kind == Field::Kind::kTextSet) {
+      for (size_t bit = 0; bit < own; ++bit, number /= 2) point.sets_[i].push_back(number % 2 != 0);
+    } else {
+      point.codes_[i] = static_cast<uint32_t>(number % own);
+      number /= own;
+    }
+  }
+  return point;
+}
+
+bool Space::Holds(Node node, const Point& point) const {
+  while (node > Bdd::kTrue) {
+    uint32_t variable = bdd_->VariableOf(node);
+    uint32_t at = FieldOfVariable(variable);
+    const Field& field = fields_[at];
+    uint32_t bit = variable - field.first;
+    bool value = field.kind == Field::Kind::kTextSet
+                     ? point.sets_[at][bit]
+                     : (point.codes_[at] >> (field.bits - bit - 1) & 1) != 0;
+    node = value ? bdd_->High(node) : bdd_->Low(node);
+  }
+  return node == Bdd::kTrue;
+}
+
+}  // namespace meshproof
