@@ -54,11 +54,7 @@ void AddChoice(CLI::App* app, const char* names, std::optional<std::string>* val
   app->add_option(names, *value, help)->check(CLI::IsMember(choices))->option_text(metavar);
 }
 
-void AddInput(CLI::App* app, InputOptions* input) {
-  Hint(app->add_option("PATH", input->paths,
-                       "files, directories (recursively .yaml, .yml, .json), or - for standard "
-                       "input; default: the current directory"),
-       "");
+void AddSettings(CLI::App* app, InputOptions* input) {
   AddText(app, "-n,--namespace", &input->ns, "NAMESPACE",
           "namespace of objects that name none (as kubectl -n); default: default");
   AddText(app, "--mesh-config", &input->mesh_config, "FILE",
@@ -73,6 +69,14 @@ void AddInput(CLI::App* app, InputOptions* input) {
           "settings, in place of the nearest .meshproof.yaml");
   app->add_flag("--keep-invalid", input->keep_invalid,
                 "compile objects that the API server would refuse");
+}
+
+void AddInput(CLI::App* app, InputOptions* input) {
+  Hint(app->add_option("PATH", input->paths,
+                       "files, directories (recursively .yaml, .yml, .json), or - for standard "
+                       "input; default: the current directory"),
+       "");
+  AddSettings(app, input);
 }
 
 void DeclareCan(CLI::App* app, CommandLine* line) {
@@ -172,6 +176,54 @@ void DeclareGraph(CLI::App* app, CommandLine* line) {
   AddChoice(app, "--format", &options.format, {"dot", "mermaid", "json"}, "default: dot");
 }
 
+void DeclareExposure(CLI::App* app, CommandLine* line) {
+  auto& options = line->command.emplace<AccessOptions>();
+  options.question = AccessOptions::Question::kExposure;
+  AddInput(app, &options.input);
+  AddChoice(app, "--format", &options.format, {"text", "json", "csv", "markdown"}, "default: text");
+}
+
+void DeclareWhoCan(CLI::App* app, CommandLine* line) {
+  auto& options = line->command.emplace<AccessOptions>();
+  options.question = AccessOptions::Question::kWhoCan;
+  Hint(app->add_option("METHOD", options.method, "the request's method; * = any")->required(), "");
+  Hint(app->add_option("HOST/PATH", options.target,
+                       "a Service with its port, or a host that gateways serve, and the path")
+           ->required(),
+       "");
+  AddInput(app, &options.input);
+  AddChoice(app, "--format", &options.format, {"text", "json", "csv", "markdown"}, "default: text");
+}
+
+void DeclareWhatCan(CLI::App* app, CommandLine* line) {
+  auto& options = line->command.emplace<AccessOptions>();
+  options.question = AccessOptions::Question::kWhatCan;
+  AddInput(app, &options.input);
+  AddText(app, "--as", &options.as, "IDENTITY",
+          "a caller by its identity, spiffe://..., in place of WORKLOAD");
+  AddChoice(app, "--format", &options.format, {"text", "json", "csv", "markdown"}, "default: text");
+}
+
+void DeclareDiff(CLI::App* app, CommandLine* line) {
+  auto& options = line->command.emplace<DiffOptions>();
+  Hint(app->add_option("OLD", options.old_path, "a file, a directory, git:REV or git:REV:PATH")
+           ->required(),
+       "");
+  Hint(app->add_option("NEW", options.new_path, "the same")->required(), "");
+  AddSettings(app, &options.input);
+  app->add_flag("--fail-on-new-access", options.fail_on_new_access,
+                "status 1 only where requests are newly allowed");
+  AddChoice(app, "--format", &options.format, {"text", "json", "markdown", "sarif"},
+            "default: text");
+}
+
+void DeclareProve(CLI::App* app, CommandLine* line) {
+  auto& options = line->command.emplace<ProveOptions>();
+  Hint(app->add_option("INVARIANTS", options.invariants, "the file of invariants")->required(), "");
+  AddInput(app, &options.input);
+  AddChoice(app, "--format", &options.format, {"text", "json"}, "default: text");
+}
+
 constexpr char kVerdictStatuses[] =
     "0 allowed, 1 refused, 2 the input or the command line could not be used (a document that\n"
     "cannot be read counts, even where the rest gives an answer), 3 undetermined\n";
@@ -186,6 +238,18 @@ constexpr char kTestStatuses[] =
 constexpr char kPrintStatuses[] =
     "0 printed, 2 the input or the command line could not be used (a document that cannot be read\n"
     "counts)\n";
+
+constexpr char kQuestionStatuses[] =
+    "0 answered, 2 the input or the command line could not be used (a document that cannot be "
+    "read\n"
+    "counts), 3 some answer is undetermined\n";
+constexpr char kDiffStatuses[] =
+    "0 nothing changes, 1 requests are newly allowed or denied (--fail-on-new-access: newly\n"
+    "allowed), 2 the input or the command line could not be used, 3 undetermined\n";
+constexpr char kProveStatuses[] =
+    "0 every invariant holds, 1 one is refuted, 2 the input or the command line could not be "
+    "used,\n"
+    "3 undetermined\n";
 
 const std::vector<Command>& Commands() {
   static const auto& commands = *new std::vector<Command>{
@@ -254,6 +318,48 @@ const std::vector<Command>& Commands() {
        "meshproof graph mesh/ | dot -Tsvg > mesh.svg\n"
        "meshproof graph shop/orders mesh/ --format mermaid\n",
        kPrintStatuses, DeclareGraph},
+      {"exposure", "who can reach what, over all requests",
+       "meshproof exposure [WORKLOAD] [PATH...] [OPTION...]\n",
+       "Prints for every workload and port (or one: NAMESPACE/NAME, NAMESPACE/NAME:PORT) what is "
+       "let in, in the words of the rules that let it in: who, what is needed, except what DENY "
+       "rules take away. Not by sampling: the rows are proved to be complete, or it is said that "
+       "they are not.",
+       "meshproof exposure mesh/\n"
+       "meshproof exposure shop/orders:8080 mesh/ --format json\n"
+       "meshproof exposure mesh/ --format markdown > access.md\n",
+       kQuestionStatuses, DeclareExposure},
+      {"who-can", "who can send one kind of request",
+       "meshproof who-can METHOD HOST/PATH [PATH...] [OPTION...]\n",
+       "Prints the rows of exposure that admit this method and path at the workloads of a Service, "
+       "or at the gateways that serve the host.",
+       "meshproof who-can POST orders.shop:80/api/orders mesh/\n"
+       "meshproof who-can '*' 'shop.example.com/admin/*' mesh/\n",
+       kQuestionStatuses, DeclareWhoCan},
+      {"what-can", "what one caller can reach",
+       "meshproof what-can WORKLOAD [PATH...] [OPTION...]\n"
+       "meshproof what-can --as IDENTITY [PATH...] [OPTION...]\n",
+       "Prints the rows of exposure that a caller with this identity gets through, those that ask "
+       "for no identity among them.",
+       "meshproof what-can shop/web mesh/\n"
+       "meshproof what-can --as spiffe://cluster.local/ns/shop/sa/web mesh/\n",
+       kQuestionStatuses, DeclareWhatCan},
+      {"diff", "what a change lets in and shuts out", "meshproof diff OLD NEW [OPTION...]\n",
+       "Compares two versions of a mesh over all requests: what is newly allowed and newly denied "
+       "at each workload, each with a request, and the rule on both sides. Text that changes "
+       "without meaning changes nothing here.",
+       "meshproof diff git:main mesh/\n"
+       "meshproof diff git:v1:mesh git:v2:mesh --format markdown\n"
+       "meshproof diff old/ new/ --fail-on-new-access --format sarif > access.sarif\n",
+       kDiffStatuses, DeclareDiff},
+      {"prove", "do the mesh's promises hold, over all requests",
+       "meshproof prove INVARIANTS [PATH...] [OPTION...]\n",
+       "Proves each invariant of the file over all requests, or refutes it with a request. An "
+       "invariant is a `name` and one of `forbid: REGION` (nothing of it is allowed), `allow: "
+       "REGION` (all of it is), `on: REGION` with `require: REGION` (what is allowed of the first "
+       "lies in the second); meshproof(1) has the keys of a region.",
+       "meshproof prove invariants.yaml mesh/\n"
+       "meshproof prove invariants.yaml mesh/ --format json\n",
+       kProveStatuses, DeclareProve},
   };
   return commands;
 }
@@ -470,6 +576,9 @@ Exit RunMeshproof(const std::vector<std::string>& arguments, const Host& host) {
     Exit operator()(const CompileOptions& options) const { return RunCompile(options, host); }
     Exit operator()(const DescribeOptions& options) const { return RunDescribe(options, host); }
     Exit operator()(const GraphOptions& options) const { return RunGraph(options, host); }
+    Exit operator()(const AccessOptions& options) const { return RunAccess(options, host); }
+    Exit operator()(const DiffOptions& options) const { return RunDiff(options, host); }
+    Exit operator()(const ProveOptions& options) const { return RunProve(options, host); }
   };
   return std::visit(Runner{host, line.text}, line.command);
 }

@@ -108,7 +108,7 @@ TEST_CASE("a command line that cannot be used: status 2, the nearest name, nothi
   const Row rows[] = {
       {{}, "no command; see meshproof --help"},
       {{"cn"}, "unknown command `cn`; did you mean `can`?"},
-      {{"exposure"}, "unknown command `exposure`"},
+      {{"frobnicate"}, "unknown command `frobnicate`"},
       {{"--verison"}, "unknown option `--verison`; did you mean `--version`?"},
       {{"can", "--form", "x"}, "unknown option `--form`; did you mean `--from`?"},
       {{"can", "--form=x"}, "unknown option `--form`; did you mean `--from`?"},

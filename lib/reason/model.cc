@@ -1140,6 +1140,9 @@ struct PortModel::Translator {
         Transport at = TransportAt(transport_index);
         Expr here = space.And(TransportIs(transport_index), space.OrAll(whens));
         any.push_back(space.And(here, Arrives(chain, at)));
+        if (chain.http && at.speech == Transport::Speech::kBytes) {
+          side->garbled = space.Or(side->garbled, here);
+        }
         if (chain.http == (at.speech != Transport::Speech::kBytes)) {
           tidy.push_back(TransportIs(transport_index));
         }
@@ -1326,7 +1329,36 @@ struct PortModel::Translator {
     return scope;
   }
 
+  // Bytes have no method, path or token.
+  static bool IsOfHttp(Region::Field field) {
+    switch (field) {
+      case Region::Field::kMethod:
+      case Region::Field::kHost:
+      case Region::Field::kPath:
+      case Region::Field::kHeader:
+      case Region::Field::kRequestPrincipal:
+      case Region::Field::kClaim:
+      case Region::Field::kToken:
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  Expr Bytes() {
+    std::vector<Expr> any;
+    for (size_t i = 0; i < kTransports; ++i) {
+      if (TransportAt(i).speech == Transport::Speech::kBytes) any.push_back(TransportIs(i));
+    }
+    return space.OrAll(std::move(any));
+  }
+
   Expr RegionField(const Region& region) {
+    Expr shown = ShownField(region);
+    return IsOfHttp(region.field) ? space.And(shown, space.Not(Bytes())) : shown;
+  }
+
+  Expr ShownField(const Region& region) {
     using Asked = Region::Field;
     const std::string& value = region.value;
     Scope scope = Shown();
@@ -1622,7 +1654,6 @@ std::optional<Case> PortModel::Decode(const Space::Point& point, size_t side) co
   }
   if (own.source) request.from_ip = space_.AddressOf(*own.source, point);
   if (own.destination) request.to_ip = space_.AddressOf(*own.destination, point);
-  request.now = 0;
   for (const std::string& provider : providers_) {
     auto flag = space_.Find(std::string(kAuthorizer) + provider);
     request.ext_authz_by_provider[provider] =

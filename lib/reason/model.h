@@ -73,7 +73,8 @@ struct SideModel {
   std::string undetermined;  // not empty: nothing can be said
   std::vector<ChainModel> chains;
   Expr allowed = kNever;
-  Expr tidy = kNever;  // the protocol is the one that the chain speaks
+  Expr tidy = kNever;     // the protocol is the one that the chain speaks
+  Expr garbled = kNever;  // bytes that reach an HTTP codec
   Expr token_accepted = kNever;
   bool has_jwt = false;
 };

@@ -6,10 +6,13 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
+#include <mutex>
 #include <set>
+#include <unordered_map>
 
 #include "base/text.h"
 #include "reason/model.h"
+#include "reason/proxy_key.h"
 #include "simulate/predicate.h"
 
 namespace meshproof {
@@ -93,6 +96,8 @@ struct Reasoner::Impl {
   const World& world;
   Budget budget;
   mutable std::atomic<size_t> unconfirmed{0};
+  mutable std::mutex unconfirmed_mutex;
+  mutable std::string last_unconfirmed;  // for people
 
   // Runs a point's request. Nothing: it cannot be sent, or the verdict is
   // another one.
@@ -120,6 +125,7 @@ struct Reasoner::Impl {
                                                 : verdict.value().outcome == Outcome::kAllow);
     if (!as_expected) {
       ++unconfirmed;
+      std::lock_guard lock(unconfirmed_mutex);
       last_unconfirmed = request->to_workload + ":" + std::to_string(request->to_port) + " " +
                          request->method.value_or("GET") + " " + request->path + ": " +
                          (verdict.ok() ? std::string(ToString(verdict.value().outcome)) + " " +
@@ -129,9 +135,43 @@ struct Reasoner::Impl {
     }
     return Example{*std::move(request), verdict.Take()};
   }
-  mutable std::string last_unconfirmed;
+
+  // --- what was answered for proxies that say the same
+
+  template <typename T>
+  struct Memory {
+    std::mutex mutex;
+    std::unordered_map<std::string, std::shared_ptr<const T>> known;
+
+    std::shared_ptr<const T> Get(const std::string& key) {
+      std::lock_guard lock(mutex);
+      auto found = known.find(key);
+      return found == known.end() ? nullptr : found->second;
+    }
+    void Put(const std::string& key, const T& value) {
+      std::lock_guard lock(mutex);
+      known.try_emplace(key, std::make_shared<const T>(value));
+    }
+  };
+  mutable Memory<Answer> known_answers;
+  mutable Memory<std::vector<RuleStatus>> known_statuses;
+  mutable Memory<Exposure> known_exposures;
+  mutable ProxyKeys keys;
+
+  // The same request to another workload, judged there; false where the verdict is another kind.
+  bool Readdress(const Workload& workload, int port, std::optional<Example>* example) const {
+    if (!*example) return true;
+    Case request = (*example)->request;
+    request.to_workload = workload.ns + "/" + workload.name;
+    request.to_port = port;
+    auto verdict = world.Run(request, World::Addresses::kUnknown, Detail::kVerdict);
+    if (!verdict.ok() || verdict.value().outcome != (*example)->verdict.outcome) return false;
+    *example = Example{std::move(request), verdict.Take()};
+    return true;
+  }
 
   std::string UnconfirmedReason() const {
+    std::lock_guard lock(unconfirmed_mutex);
     return "the simulator does not confirm the request found (an error of "
            "meshproof): " +
            last_unconfirmed;
@@ -267,8 +307,8 @@ std::vector<int> Reasoner::Ports(const Workload& workload) const {
   return ports;
 }
 
-Answer Reasoner::Find(const Workload& workload, int port, const Region& region,
-                      Wanted wanted) const {
+Answer Reasoner::FindAnew(const Workload& workload, int port, const Region& region,
+                          Wanted wanted) const {
   PortModel model({{&impl_->world, &workload, port}}, impl_->budget);
   Answer answer;
   if (!model.side(0).undetermined.empty()) {
@@ -285,6 +325,8 @@ Answer Reasoner::Find(const Workload& workload, int port, const Region& region,
       wanted == Wanted::kAllowedByAnyAuthorizer ? Authorizers::kRefuse : Authorizers::kAgree;
   bool refused = wanted == Wanted::kRefused;
   RequestSet inside = session.bdd.And(session.domain, session.space.ToNode(where));
+  // What is no HTTP request is refused by an HTTP port, which nobody asks about.
+  inside = session.bdd.Diff(inside, session.space.ToNode(model.side(0).garbled));
   RequestSet allowed = session.Allowed(0, answers);
   RequestSet found = refused ? session.bdd.Diff(inside, allowed) : session.bdd.And(inside, allowed);
   return impl_->Ask(&session, found, 0, answers, refused);
@@ -345,7 +387,7 @@ std::string ConflictOf(Session* session, const RbacPolicy& policy) {
 
 }  // namespace
 
-std::vector<RuleStatus> Reasoner::RuleStatuses(const Workload& workload, int port) const {
+std::vector<RuleStatus> Reasoner::RuleStatusesAnew(const Workload& workload, int port) const {
   std::vector<RuleStatus> statuses;
   PortModel model({{&impl_->world, &workload, port}}, impl_->budget);
   const SideModel& side = model.side(0);
@@ -574,7 +616,7 @@ std::string DestinationText(const Route& route) {
 
 }  // namespace
 
-Exposure Reasoner::ExposureOf(const Workload& workload, int port, const Region& within) const {
+Exposure Reasoner::ExposureAnew(const Workload& workload, int port, const Region& within) const {
   Exposure exposure;
   exposure.port = port;
   PortModel model({{&impl_->world, &workload, port}}, impl_->budget);
@@ -620,7 +662,8 @@ Exposure Reasoner::ExposureOf(const Workload& workload, int port, const Region& 
     RequestSet admitted = bdd.And(passing, space.ToNode(chain.admitted));
     if (admitted == Bdd::kFalse) continue;
     if (chain.http) exposure.http = true;
-    RequestSet any_identity = bdd.Exists(arrives, not_identity);
+    RequestSet any_identity =
+        bdd.Exists(bdd.And(session.domain, space.ToNode(chain.arrives)), not_identity);
 
     struct Way {
       const RbacPolicy* policy = nullptr;
@@ -814,6 +857,54 @@ Comparison Reasoner::Compare(const Reasoner& before, const Workload& old_workloa
   }
   if (session.spent()) return give_up(SpentReason());
   return comparison;
+}
+
+Answer Reasoner::Find(const Workload& workload, int port, const Region& region,
+                      Wanted wanted) const {
+  std::string key = impl_->keys.Of(impl_->world, workload, port);
+  if (key.empty()) return FindAnew(workload, port, region, wanted);
+  key += RegionKey(region) + std::to_string(static_cast<int>(wanted));
+  if (auto known = impl_->known_answers.Get(key)) {
+    Answer answer = *known;
+    if (impl_->Readdress(workload, port, &answer.example)) return answer;
+  }
+  Answer answer = FindAnew(workload, port, region, wanted);
+  impl_->known_answers.Put(key, answer);
+  return answer;
+}
+
+std::vector<RuleStatus> Reasoner::RuleStatuses(const Workload& workload, int port) const {
+  std::string key = impl_->keys.Of(impl_->world, workload, port);
+  if (key.empty()) return RuleStatusesAnew(workload, port);
+  if (auto known = impl_->known_statuses.Get(key)) {
+    std::vector<RuleStatus> statuses = *known;
+    bool all = true;
+    for (RuleStatus& status : statuses) {
+      all = all && impl_->Readdress(workload, port, &status.example);
+    }
+    if (all) return statuses;
+  }
+  std::vector<RuleStatus> statuses = RuleStatusesAnew(workload, port);
+  impl_->known_statuses.Put(key, statuses);
+  return statuses;
+}
+
+Exposure Reasoner::ExposureOf(const Workload& workload, int port, const Region& within) const {
+  std::string key = impl_->keys.Of(impl_->world, workload, port);
+  if (key.empty()) return ExposureAnew(workload, port, within);
+  key += RegionKey(within);
+  if (auto known = impl_->known_exposures.Get(key)) {
+    Exposure exposure = *known;
+    exposure.port = port;
+    bool all = true;
+    for (ExposureRow& row : exposure.rows) {
+      all = all && impl_->Readdress(workload, port, &row.example);
+    }
+    if (all) return exposure;
+  }
+  Exposure exposure = ExposureAnew(workload, port, within);
+  impl_->known_exposures.Put(key, exposure);
+  return exposure;
 }
 
 }  // namespace meshproof

@@ -159,6 +159,10 @@ class Reasoner {
   struct Impl;
 
  private:
+  Answer FindAnew(const Workload& workload, int port, const Region& region, Wanted wanted) const;
+  std::vector<RuleStatus> RuleStatusesAnew(const Workload& workload, int port) const;
+  Exposure ExposureAnew(const Workload& workload, int port, const Region& within) const;
+
   std::unique_ptr<Impl> impl_;
 };
 

@@ -1,0 +1,240 @@
+// What is let in, over all requests: of the mesh or one workload, to one path, or of one caller.
+
+#include "app/access.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "base/text.h"
+#include "report/access.h"
+#include "report/description.h"
+
+namespace meshproof {
+namespace {
+
+// Takes the WORKLOAD off the paths; an existing path of that name is a path.
+std::string TakeWorkload(std::vector<std::string>* paths, const FileSystem& files) {
+  if (paths->empty()) return "";
+  const std::string& first = paths->front();
+  if (first == "-" || files.Stat(first) != FileSystem::Kind::kMissing) return "";
+  if (!ParseWorkloadName(first).ok()) return "";
+  std::string name = first;
+  paths->erase(paths->begin());
+  return name;
+}
+
+// By workload and port, which routes of which gateways lead there.
+using Ways = std::map<std::pair<const Workload*, int>, std::vector<std::string>>;
+
+std::string RoutePath(const RouteMatch& match) {
+  if (match.path_kind == RouteMatch::Path::kPrefix) {
+    return match.path == "/" ? "" : " " + match.path + "*";
+  }
+  return " " + (match.path_kind == RouteMatch::Path::kRegex ? "~" + match.path : match.path);
+}
+
+Ways GatewayWays(const World& world) {
+  Ways ways;
+  const Mesh& mesh = world.mesh();
+  for (const Workload& gateway : mesh.workloads()) {
+    if (gateway.mode != ProxyMode::kGateway) continue;
+    for (const auto& routes : world.Proxy(gateway).proxy().routes) {
+      for (const VirtualHost& virtual_host : routes->virtual_hosts) {
+        for (const Route& route : virtual_host.routes) {
+          for (const WeightedCluster& cluster : route.clusters) {
+            auto parts = Split(cluster.cluster, '|');
+            if (parts.size() != 4) continue;
+            const MeshService* service = mesh.FindService(parts[3]);
+            auto number = ParseUnsigned(parts[1]);
+            const MeshServicePort* port = service != nullptr && number
+                                              ? service->FindPort(static_cast<int>(*number))
+                                              : nullptr;
+            if (port == nullptr) continue;
+            std::string host = virtual_host.domains.empty() ? "*" : virtual_host.domains.front();
+            std::string text =
+                gateway.ns + "/" + gateway.name + " (" + host + RoutePath(route.match) + ")";
+            for (size_t index : service->workloads) {
+              const Workload& workload = mesh.workloads()[index];
+              auto& own = ways[{&workload, mesh.TargetPort(*service, *port, workload)}];
+              if (std::find(own.begin(), own.end(), text) == own.end()) own.push_back(text);
+            }
+          }
+        }
+      }
+    }
+  }
+  return ways;
+}
+
+struct Target {
+  const Workload* workload = nullptr;
+  std::vector<int> ports;  // empty: all of them
+  Region within;
+};
+
+struct Plan {
+  std::vector<Target> targets;
+  bool only_open = false;  // ports without a way in are left out
+};
+
+Result<Plan> PlanExposure(const World& world, const std::string& name) {
+  Plan plan;
+  if (name.empty()) {
+    for (const Workload& workload : world.mesh().workloads()) {
+      plan.targets.push_back({&workload, {}, Region::All()});
+    }
+    return plan;
+  }
+  WorkloadName parsed = ParseWorkloadName(name).Take();
+  auto workload = FindWorkload(world.mesh(), parsed.name);
+  if (!workload.ok()) return workload.error();
+  Target target{workload.value(), {}, Region::All()};
+  if (parsed.port != 0) target.ports = {parsed.port};
+  plan.targets.push_back(std::move(target));
+  return plan;
+}
+
+Result<Plan> PlanWhoCan(const World& world, const AccessOptions& options) {
+  const Mesh& mesh = world.mesh();
+  std::string rest = options.target;
+  if (size_t scheme = rest.find("://"); scheme != std::string::npos) rest.erase(0, scheme + 3);
+  size_t slash = rest.find('/');
+  std::string host = rest.substr(0, slash);
+  std::string path = slash == std::string::npos ? "/" : rest.substr(slash);
+  int port = 0;
+  if (size_t colon = host.rfind(':'); colon != std::string::npos) {
+    auto number = ParsePort(host.substr(colon + 1));
+    if (!number.ok()) return number.error();
+    port = number.value();
+    host.erase(colon);
+  }
+  std::vector<Region> all = {Region::Is(Region::Field::kPath, path)};
+  if (options.method != "*") all.push_back(Region::Is(Region::Field::kMethod, options.method));
+  Plan plan;
+  const MeshService* service = mesh.ResolveHost(host, "default");
+  if (service != nullptr && !service->workloads.empty()) {
+    if (port == 0) port = service->ports.size() == 1 ? service->ports.front().port : 80;
+    const MeshServicePort* service_port = service->FindPort(port);
+    if (service_port == nullptr) {
+      return Error{"Service " + service->host + " has no port " + std::to_string(port)};
+    }
+    for (size_t index : service->workloads) {
+      const Workload& workload = mesh.workloads()[index];
+      int target = mesh.TargetPort(*service, *service_port, workload);
+      if (target != 0) plan.targets.push_back({&workload, {target}, Region::And(all)});
+    }
+    return plan;
+  }
+  // A name that only gateways know.
+  all.push_back(Region::Is(Region::Field::kHost, host));
+  all.push_back(Region::Is(Region::Field::kRouted));
+  for (const Workload& workload : mesh.workloads()) {
+    if (workload.mode == ProxyMode::kGateway) {
+      plan.targets.push_back({&workload, {}, Region::And(all)});
+    }
+  }
+  if (plan.targets.empty()) return Error{"no Service and no gateway answers for `" + host + "`"};
+  return plan;
+}
+
+Result<Plan> PlanWhatCan(const World& world, const AccessOptions& options,
+                         const std::string& name) {
+  Region caller;
+  const Workload* self = nullptr;
+  if (options.as) {
+    std::string identity = *options.as;
+    constexpr std::string_view kSpiffe = "spiffe://";
+    if (identity.starts_with(kSpiffe)) identity.erase(0, kSpiffe.size());
+    caller = Region::Is(Region::Field::kIdentity, identity);
+  } else {
+    if (name.empty()) return Error{"say who: a WORKLOAD (NAMESPACE/NAME), or --as IDENTITY"};
+    auto workload = FindWorkload(world.mesh(), ParseWorkloadName(name).Take().name);
+    if (!workload.ok()) return workload.error();
+    self = workload.value();
+    bool has_identity = self->mode == ProxyMode::kSidecar || self->mode == ProxyMode::kGateway;
+    caller = has_identity ? Region::Is(Region::Field::kIdentity,
+                                       self->identity.substr(std::string_view("spiffe://").size()))
+                          : Region::Not(Region::Is(Region::Field::kMutualTls));
+  }
+  // What asks for no identity is open to a caller that has one as well.
+  caller = Region::Or({caller, Region::Not(Region::Is(Region::Field::kMutualTls))});
+  Plan plan;
+  plan.only_open = true;
+  for (const Workload& workload : world.mesh().workloads()) {
+    if (&workload != self) plan.targets.push_back({&workload, {}, caller});
+  }
+  return plan;
+}
+
+std::vector<PortAccess> AnswerAll(const Reasoner& reasoner, const Plan& plan) {
+  const Mesh& mesh = reasoner.world().mesh();
+  Ways ways = GatewayWays(reasoner.world());
+  std::vector<PortAccess> answers;
+  for (const Target& target : plan.targets) {
+    const Workload& workload = *target.workload;
+    std::vector<int> ports = target.ports.empty() ? reasoner.Ports(workload) : target.ports;
+    int other = reasoner.OtherPort(workload);
+    for (int port : ports) {
+      PortAccess access;
+      access.workload = &workload;
+      access.other_ports = port == other && target.ports.empty();
+      for (const InboundPort& declared : mesh.InboundPorts(workload)) {
+        if (declared.port == port) access.protocol = std::string(ToString(declared.protocol));
+      }
+      if (workload.mode == ProxyMode::kSidecar) {
+        access.mtls = std::string(ToString(mesh.MtlsFor(workload).ForPort(port).mode));
+      }
+      if (auto found = ways.find({&workload, port}); found != ways.end())
+        access.via = found->second;
+      access.exposure = reasoner.ExposureOf(workload, port, target.within);
+      if (plan.only_open && access.exposure.rows.empty() && access.exposure.complete) continue;
+      answers.push_back(std::move(access));
+    }
+  }
+  return answers;
+}
+
+}  // namespace
+
+Budget BudgetOf(const Settings& settings) {
+  Budget budget;
+  if (settings.budget.nodes) budget.nodes = static_cast<size_t>(*settings.budget.nodes);
+  if (settings.budget.seconds) budget.seconds = static_cast<double>(*settings.budget.seconds);
+  return budget;
+}
+
+Exit RunAccess(const AccessOptions& options, const Host& host) {
+  auto settings = LoadSettings(host, options.input.config);
+  if (!settings.ok()) return Fail(host, settings.error());
+  InputOptions input_options = options.input;
+  std::string name;
+  if (options.question != AccessOptions::Question::kWhoCan && !options.as) {
+    name = TakeWorkload(&input_options.paths, host.files);
+  }
+  auto input = LoadInput(input_options, settings.value(), host);
+  if (!input.ok()) return Fail(host, input.error());
+  World world(input.value().mesh);
+  Reasoner reasoner(world, BudgetOf(settings.value()));
+  Result<Plan> plan =
+      options.question == AccessOptions::Question::kExposure ? PlanExposure(world, name)
+      : options.question == AccessOptions::Question::kWhoCan ? PlanWhoCan(world, options)
+                                                             : PlanWhatCan(world, options, name);
+  if (!plan.ok()) return Fail(host, plan.error());
+  std::vector<PortAccess> answers = AnswerAll(reasoner, plan.value());
+  if (options.format == "json") {
+    host.out << WriteJson(AccessJson(answers), 2) << "\n";
+  } else if (options.format == "csv") {
+    host.out << AccessCsv(answers);
+  } else if (options.format == "markdown") {
+    host.out << AccessMarkdown(answers);
+  } else {
+    host.out << AccessText(answers, Style{host.colour});
+  }
+  if (input.value().broken) return Exit::kUnusable;
+  bool sure = std::all_of(answers.begin(), answers.end(),
+                          [](const PortAccess& access) { return access.exposure.complete; });
+  return sure ? Exit::kOk : Exit::kUndetermined;
+}
+
+}  // namespace meshproof

@@ -1,0 +1,213 @@
+#include "app/diff.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "app/access.h"
+#include "app/git_files.h"
+#include "app/version.h"
+#include "base/text.h"
+#include "proxy/emit.h"
+#include "report/change.h"
+#include "report/description.h"
+#include "report/request_text.h"
+
+namespace meshproof {
+namespace {
+
+struct Version {
+  std::shared_ptr<const FileSystem> files;  // of a revision
+  Input input;
+  std::unique_ptr<World> world;
+  std::unique_ptr<Reasoner> reasoner;
+};
+
+Result<Version> LoadVersion(const std::string& path, const DiffOptions& options,
+                            const Settings& settings, const Host& host) {
+  Version version;
+  const FileSystem* files = &host.files;
+  if (IsRevision(path)) {
+    auto opened = OpenRevision(path, host.directory);
+    if (!opened.ok()) return opened.error();
+    version.files = opened.Take();
+    files = version.files.get();
+  }
+  std::vector<std::string> notes;
+  auto input = LoadMesh({{path, ""}}, options.input, settings, *files, 0, &notes);
+  for (const auto& note : notes) host.err << note;
+  if (!input.ok()) return input.error();
+  version.input = input.Take();
+  version.world = std::make_unique<World>(version.input.mesh);
+  version.reasoner = std::make_unique<Reasoner>(*version.world, BudgetOf(settings));
+  return version;
+}
+
+bool HasProxy(const Workload& workload) {
+  return workload.mode == ProxyMode::kSidecar || workload.mode == ProxyMode::kGateway;
+}
+
+// Nothing that decides differs: the compiled configurations say the same.
+bool SameProxy(const Version& before, const Workload& a, const Version& after, const Workload& b) {
+  if (a.mode != b.mode) return false;
+  if (!HasProxy(a)) return a.mode == ProxyMode::kNone;
+  const ProxyConfig& x = before.world->Proxy(a).proxy();
+  const ProxyConfig& y = after.world->Proxy(b).proxy();
+  return x.unmodelled.empty() && y.unmodelled.empty() &&
+         WriteJson(EmitProxy(x)) == WriteJson(EmitProxy(y));
+}
+
+std::string ModeText(const EffectiveMode& mode) {
+  return std::string(ToString(mode.mode));
+}
+
+std::vector<std::string> NotesOf(const Version& before, const Workload& a, const Version& after,
+                                 const Workload& b) {
+  std::vector<std::string> notes;
+  if (a.mode != b.mode) {
+    notes.push_back("the proxy was " + std::string(ToString(a.mode)) + " and is " +
+                    std::string(ToString(b.mode)) + " now");
+    return notes;
+  }
+  if (!HasProxy(a)) return notes;
+  auto enforced = [](const Version& version, const Workload& workload) {
+    const auto policies = version.input.mesh->PoliciesFor(workload).allow;
+    return static_cast<size_t>(
+        std::count_if(policies.begin(), policies.end(),
+                      [](const AuthorizationPolicy* policy) { return !policy->dry_run; }));
+  };
+  size_t old_allow = enforced(before, a);
+  size_t new_allow = enforced(after, b);
+  if (old_allow == 0 && new_allow != 0) {
+    notes.emplace_back(
+        "this is the first ALLOW policy on this workload: what no rule of it names is refused "
+        "from now on");
+  }
+  if (old_allow != 0 && new_allow == 0) {
+    notes.emplace_back(
+        "the last ALLOW policy on this workload is gone: what no DENY rule names is let in");
+  }
+  EffectiveMtls old_mtls = before.input.mesh->MtlsFor(a);
+  EffectiveMtls new_mtls = after.input.mesh->MtlsFor(b);
+  if (old_mtls.workload.mode != new_mtls.workload.mode) {
+    notes.push_back("mTLS was " + ModeText(old_mtls.workload) + " and is " +
+                    ModeText(new_mtls.workload) + " now");
+  }
+  auto issuers = [](const Version& version, const Workload& workload) {
+    std::set<std::string> names;
+    for (const auto* one : version.input.mesh->PoliciesFor(workload).request_authentications) {
+      for (const JwtRule& rule : one->jwt_rules) names.emplace(rule.issuer.value);
+    }
+    return names;
+  };
+  std::set<std::string> old_issuers = issuers(before, a);
+  std::set<std::string> new_issuers = issuers(after, b);
+  for (const auto& issuer : new_issuers) {
+    if (old_issuers.count(issuer) == 0) notes.push_back("tokens of " + issuer + " are taken now");
+  }
+  for (const auto& issuer : old_issuers) {
+    if (new_issuers.count(issuer) == 0) {
+      notes.push_back("tokens of " + issuer + " are not taken any more");
+    }
+  }
+  return notes;
+}
+
+// What tells one change from another: the words and who decides, not the workload.
+std::string KeyOf(const Difference& difference) {
+  auto cause = [](const Verdict& verdict) {
+    Span span = verdict.decided_by.span;
+    std::string key = std::to_string(static_cast<int>(verdict.outcome)) + verdict.details;
+    if (span) key += ToString(Locate(span));
+    return key;
+  };
+  return difference.region + "\n" + cause(difference.old_example.verdict) + "\n" +
+         cause(difference.new_example.verdict) + "\n";
+}
+
+class Comparer {
+ public:
+  Comparer(const Version& before, const Version& after) : before_(before), after_(after) {}
+
+  ChangeReport Run() {
+    for (const Workload& old_workload : before_.input.mesh->workloads()) {
+      const Workload* now = after_.input.mesh->FindWorkload(old_workload.ns, old_workload.name);
+      if (now == nullptr) {
+        report_.removed.push_back(&old_workload);
+      } else {
+        CompareWorkload(old_workload, *now);
+      }
+    }
+    for (const Workload& workload : after_.input.mesh->workloads()) {
+      if (before_.input.mesh->FindWorkload(workload.ns, workload.name) == nullptr) {
+        report_.added.push_back(&workload);
+      }
+    }
+    return std::move(report_);
+  }
+
+ private:
+  void CompareWorkload(const Workload& a, const Workload& b) {
+    if (SameProxy(before_, a, after_, b)) return;
+    std::set<int> ports;
+    for (int port : before_.reasoner->Ports(a)) ports.insert(port);
+    for (int port : after_.reasoner->Ports(b)) ports.insert(port);
+    ChangeReport::Group group;
+    std::set<std::string> opened, shut;
+    for (int port : ports) {
+      Comparison comparison = Reasoner::Compare(*before_.reasoner, a, *after_.reasoner, b, port);
+      if (!comparison.complete) {
+        std::string reason =
+            b.ns + "/" + b.name + ":" + std::to_string(port) + ": " + comparison.reason;
+        report_.undetermined.push_back(std::move(reason));
+      }
+      // Ports that change alike are one change.
+      for (Difference& one : comparison.newly_allowed) {
+        if (opened.insert(KeyOf(one)).second) group.newly_allowed.push_back(std::move(one));
+      }
+      for (Difference& one : comparison.newly_refused) {
+        if (shut.insert(KeyOf(one)).second) group.newly_refused.push_back(std::move(one));
+      }
+    }
+    if (group.newly_allowed.empty() && group.newly_refused.empty()) return;
+    group.notes = NotesOf(before_, a, after_, b);
+    std::string key = "+" + Join({opened.begin(), opened.end()}, "+") + "-" +
+                      Join({shut.begin(), shut.end()}, "-") + Join(group.notes, "|");
+    auto [found, added] = groups_.try_emplace(key, report_.groups.size());
+    if (added) report_.groups.push_back(std::move(group));
+    report_.groups[found->second].objects.push_back(b.object);
+    report_.groups[found->second].names.push_back(b.ns + "/" + b.name);
+  }
+
+  const Version& before_;
+  const Version& after_;
+  ChangeReport report_;
+  std::map<std::string, size_t> groups_;
+};
+
+}  // namespace
+
+Exit RunDiff(const DiffOptions& options, const Host& host) {
+  auto settings = LoadSettings(host, options.input.config);
+  if (!settings.ok()) return Fail(host, settings.error());
+  auto before = LoadVersion(options.old_path, options, settings.value(), host);
+  if (!before.ok()) return Fail(host, before.error());
+  auto after = LoadVersion(options.new_path, options, settings.value(), host);
+  if (!after.ok()) return Fail(host, after.error());
+  ChangeReport report = Comparer(before.value(), after.value()).Run();
+  if (options.format == "json") {
+    host.out << WriteJson(ChangeJson(report), 2) << "\n";
+  } else if (options.format == "markdown") {
+    host.out << ChangeMarkdown(report);
+  } else if (options.format == "sarif") {
+    host.out << ChangeSarif(report, kVersion);
+  } else {
+    host.out << ChangeText(report, Style{host.colour});
+  }
+  if (before.value().input.broken || after.value().input.broken) return Exit::kUnusable;
+  if (!report.undetermined.empty()) return Exit::kUndetermined;
+  bool fails = options.fail_on_new_access ? report.opens() : report.differs();
+  return fails ? Exit::kRefused : Exit::kOk;
+}
+
+}  // namespace meshproof

@@ -1,0 +1,190 @@
+#include "reason/proxy_key.h"
+
+#include "proxy/config.h"
+#include "simulate/simulate.h"
+
+namespace meshproof {
+namespace {
+
+void Add(std::string_view text, std::string* key) {
+  *key += std::to_string(text.size());
+  *key += ':';
+  *key += text;
+}
+void Add(uint64_t number, std::string* key) {
+  *key += std::to_string(number);
+  *key += ',';
+}
+void Add(const void* pointer, std::string* key) {
+  Add(reinterpret_cast<uintptr_t>(pointer), key);
+}
+void Add(const std::vector<std::string>& texts, std::string* key) {
+  Add(texts.size(), key);
+  for (const std::string& text : texts) Add(std::string_view(text), key);
+}
+
+void Add(const Rbac& rules, std::string* key) {
+  Add(static_cast<uint64_t>(rules.action), key);
+  for (const auto& policy : rules.policies) Add(policy.get(), key);
+}
+
+void Add(const RbacFilter& filter, std::string* key) {
+  *key += filter.rules ? 'r' : '-';
+  if (filter.rules) Add(*filter.rules, key);
+  *key += filter.shadow_rules ? 's' : '-';
+  if (filter.shadow_rules) Add(*filter.shadow_rules, key);
+  Add(std::string_view(filter.shadow_rules_stat_prefix), key);
+}
+
+void Add(const ExtAuthzFilter& filter, std::string* key) {
+  Add(std::string_view(filter.provider), key);
+  Add(std::string_view(filter.gate_filter), key);
+  Add(std::string_view(filter.gate_key), key);
+  Add(std::string_view(filter.gate_prefix), key);
+}
+
+void Add(const JwtFilter& filter, std::string* key) {
+  for (const JwtProvider& provider : filter.providers) {
+    // The place of its rule and its number say all else.
+    Add(std::string_view(provider.name), key);
+    Add(provider.origin.object, key);
+    Add(static_cast<uint64_t>(provider.origin.rule + 1), key);
+  }
+}
+
+void Add(const PathOptions& options, std::string* key) {
+  Add(static_cast<uint64_t>(options.normalize) + 2 * static_cast<uint64_t>(options.merge_slashes) +
+          4 * static_cast<uint64_t>(options.escaped_slashes),
+      key);
+}
+
+bool Uses(const Predicate& predicate, bool (*asked)(const Predicate&)) {
+  if (asked(predicate)) return true;
+  const auto& match = predicate.match;
+  const std::vector<Predicate>* children = nullptr;
+  if (const auto* all = std::get_if<AndPredicate>(&match)) children = &all->all;
+  if (const auto* any = std::get_if<OrPredicate>(&match)) children = &any->any;
+  if (const auto* negated = std::get_if<NotPredicate>(&match)) children = &negated->inner;
+  if (children == nullptr) return false;
+  for (const Predicate& child : *children) {
+    if (Uses(child, asked)) return true;
+  }
+  return false;
+}
+
+bool AsksPort(const Predicate& predicate) {
+  return std::holds_alternative<PortPredicate>(predicate.match);
+}
+bool AsksDestination(const Predicate& predicate) {
+  const auto* address = std::get_if<AddressPredicate>(&predicate.match);
+  return address != nullptr && address->field == AddressField::kDestination;
+}
+
+}  // namespace
+
+ProxyKeys::Uses ProxyKeys::UsesOf(const RbacPolicy& policy) {
+  std::lock_guard lock(mutex_);
+  auto [found, added] = uses_.try_emplace(&policy);
+  if (added) {
+    for (const Predicate& one : policy.permissions) {
+      found->second.port |= meshproof::Uses(one, AsksPort);
+      found->second.destination |= meshproof::Uses(one, AsksDestination);
+    }
+  }
+  return found->second;
+}
+
+std::string ProxyKeys::Of(const World& world, const Workload& workload, int port) {
+  if (workload.mode != ProxyMode::kSidecar) return "";
+  const ProxyConfig& proxy = world.Proxy(workload).proxy();
+  if (!proxy.unmodelled.empty() || !proxy.load_failures.empty() || proxy.listeners.size() != 1) {
+    return "";
+  }
+  const Listener& listener = proxy.listeners.front();
+  auto number = static_cast<uint32_t>(port);
+  bool own_chains = false;
+  for (const FilterChain& chain : listener.filter_chains) {
+    own_chains |= chain.match.destination_port == number;
+  }
+  std::string key;
+  Add(static_cast<uint64_t>(listener.InspectsTls(number)), &key);
+  Add(static_cast<uint64_t>(listener.InspectsHttp(number)), &key);
+  Uses used;
+  auto look = [&](const RbacFilter& filter) {
+    for (const auto* rules : {&filter.rules, &filter.shadow_rules}) {
+      if (!*rules) continue;
+      for (const auto& policy : (*rules)->policies) {
+        Uses own = UsesOf(*policy);
+        used.port |= own.port;
+        used.destination |= own.destination;
+      }
+    }
+  };
+  for (const FilterChain& chain : listener.filter_chains) {
+    if (chain.match.destination_port != (own_chains ? number : 0)) continue;
+    if (!chain.match.server_names.empty() || !chain.match.prefix_ranges.empty()) return "";
+    Add(std::string_view(chain.match.transport_protocol), &key);
+    Add(chain.match.application_protocols, &key);
+    key += chain.tls ? 't' : '-';
+    if (chain.tls) {
+      Add(static_cast<uint64_t>(chain.tls->require_client_certificate), &key);
+      for (const StringMatcher& name : chain.tls->subject_alt_names) {
+        Add(std::string_view(name.value), &key);
+      }
+    }
+    for (const NetworkFilter& filter : *chain.filters) {
+      if (const auto* rbac = std::get_if<RbacFilter>(&filter)) {
+        key += 'R';
+        Add(*rbac, &key);
+        look(*rbac);
+      } else if (const auto* authorizer = std::get_if<ExtAuthzFilter>(&filter)) {
+        key += 'E';
+        Add(*authorizer, &key);
+      } else if (const auto* tcp = std::get_if<TcpProxy>(&filter)) {
+        key += tcp->cluster == "BlackHoleCluster" ? 'B' : 'T';
+      } else if (const auto* http =
+                     std::get_if<std::shared_ptr<const HttpConnectionManager>>(&filter)) {
+        key += 'H';
+        Add((*http)->path, &key);
+        for (const HttpFilter& each : (*http)->http_filters) {
+          if (const auto* rbac_filter = std::get_if<RbacFilter>(&each)) {
+            key += 'R';
+            Add(*rbac_filter, &key);
+            look(*rbac_filter);
+          } else if (const auto* jwt = std::get_if<JwtFilter>(&each)) {
+            key += 'J';
+            Add(*jwt, &key);
+          } else if (const auto* ext = std::get_if<ExtAuthzFilter>(&each)) {
+            key += 'E';
+            Add(*ext, &key);
+          } else {
+            return "";
+          }
+        }
+      } else {
+        return "";
+      }
+    }
+  }
+  if (used.port) Add(number, &key);
+  if (used.destination) {
+    for (const IpAddress& ip : workload.ips) Add(std::string_view(ToString(ip)), &key);
+  }
+  return key;
+}
+
+std::string RegionKey(const Region& region) {
+  std::string key = std::to_string(static_cast<int>(region.kind));
+  if (region.kind == Region::Kind::kField) {
+    Add(static_cast<uint64_t>(region.field), &key);
+    Add(std::string_view(region.name), &key);
+    Add(std::string_view(region.value), &key);
+    Add(region.object, &key);
+    Add(static_cast<uint64_t>(region.rule + 1), &key);
+  }
+  key += '(';
+  for (const Region& child : region.children) key += RegionKey(child);
+  return key + ')';
+}
+
+}  // namespace meshproof
