@@ -91,7 +91,7 @@ class Checker {
           reporter_.Report(object.meta, span,
                            "Service " + service.ns + "/" + service.name + way + " leads port " +
                                std::to_string(port.port) + " to " + Say(*exposure) +
-                               (way.empty() ? ", so every client of the application reaches it"
+                               (way.empty() ? ", so every client of the Service reaches it"
                                             : ", so everybody outside the cluster reaches it") +
                                "; take the port out of the Service");
       finding.fix = "Remove the port from the Service.";

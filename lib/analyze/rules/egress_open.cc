@@ -66,6 +66,9 @@ class OutboundModes {
         by_mesh_.push_back(&workload);
       }
     }
+    for (const MeshService& service : analysis.mesh.services()) {
+      if (service.external) external_.push_back(&service);
+    }
     restricted_ = restricted_ || (IsConfigSeen() && analysis.mesh.config().registry_only);
   }
 
@@ -172,9 +175,9 @@ class OutboundModes {
 
   void CheckStar(const Sidecar& sidecar, const Text& host) {
     std::vector<std::string> outside;
-    for (const MeshService& service : analysis_.mesh.services()) {
-      if (service.external && service.ns != sidecar.meta.ns && IsExported(service, sidecar)) {
-        outside.push_back(service.host);
+    for (const MeshService* service : external_) {
+      if (service->ns != sidecar.meta.ns && IsExported(*service, sidecar)) {
+        outside.push_back(service->host);
       }
     }
     Finding& finding = ReportOn(
@@ -196,6 +199,7 @@ class OutboundModes {
 
   const Analysis& analysis_;
   Reporter& reporter_;
+  std::vector<const MeshService*> external_;
   std::vector<const Workload*> by_mesh_;
   std::map<const Sidecar*, std::vector<const Workload*>> by_sidecar_;
   bool restricted_ = false;
@@ -509,9 +513,9 @@ class EgressGateways {
     return nullptr;
   }
 
-  static void Finish(const MeshService& service, const Workload* client, std::string detail,
+  static void Finish(const MeshService& service, const Workload* client, std::string_view detail,
                      Finding* finding) {
-    finding->detail = service.host + " " + detail;
+    finding->detail = service.host + " " + std::string(detail);
     if (service.object != nullptr) {
       finding->related.push_back({service.object->span, "makes the host known to sidecars"});
     }

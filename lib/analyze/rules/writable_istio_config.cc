@@ -23,7 +23,7 @@ constexpr std::array kGroups = {"security.istio.io",         "networking.istio.i
                                 "gateway.networking.k8s.io", "gateway.networking.x-k8s.io",
                                 "install.istio.io"};
 constexpr std::array kWriting = {"create", "update", "patch", "delete", "deletecollection", "*"};
-constexpr int64_t kDay = 24 * 60 * 60;
+constexpr int64_t kDay = 86400;  // seconds
 
 std::string_view TextAt(const Node* node, std::initializer_list<std::string_view> path) {
   const Node* value = NodeAt(node, path);
