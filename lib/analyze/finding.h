@@ -57,7 +57,8 @@ struct Finding {
   std::string field_path;
   // Tells apart findings of one rule on one field (a port, a workload); part of the fingerprint.
   std::string detail;
-  std::vector<std::string> istioctl_codes;  // where this finding is narrower than its rule's list
+  // Where the finding stands for fewer codes than its rule's list, or for none.
+  std::optional<std::vector<std::string>> istioctl_codes;
   struct Suppression {
     std::string reason;
     std::string until;  // "YYYY-MM-DD" or ""

@@ -216,8 +216,7 @@ bool Names(const SuppressionSite& site, const Finding& finding) {
       return NamesRule(written, *finding.rule);
     });
   }
-  const auto& codes =
-      finding.istioctl_codes.empty() ? finding.rule->istioctl : finding.istioctl_codes;
+  const auto& codes = finding.istioctl_codes ? *finding.istioctl_codes : finding.rule->istioctl;
   return std::any_of(site.rules.begin(), site.rules.end(), [&](const std::string& written) {
     return written == "*" || std::find(codes.begin(), codes.end(), written) != codes.end();
   });

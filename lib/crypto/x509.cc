@@ -85,7 +85,7 @@ std::string AddressText(const ASN1_OCTET_STRING* address) {
   return text;
 }
 
-void ReadNames(X509* x509, Certificate* out) {
+void ReadNames(X509* x509, X509Certificate* out) {
   X509_NAME* subject = X509_get_subject_name(x509);
   int position = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
   if (position >= 0) {
@@ -103,7 +103,7 @@ void ReadNames(X509* x509, Certificate* out) {
   }
 }
 
-void ReadUsage(X509* x509, Certificate* out) {
+void ReadUsage(X509* x509, X509Certificate* out) {
   out->is_ca = X509_check_ca(x509) == 1;
   Owned<EXTENDED_KEY_USAGE> usage(static_cast<EXTENDED_KEY_USAGE*>(
       X509_get_ext_d2i(x509, NID_ext_key_usage, nullptr, nullptr)));
@@ -115,7 +115,7 @@ void ReadUsage(X509* x509, Certificate* out) {
   }
 }
 
-void ReadKey(X509* x509, Certificate* out) {
+void ReadKey(X509* x509, X509Certificate* out) {
   EVP_PKEY* key = X509_get0_pubkey(x509);
   if (key != nullptr) {
     const char* type = EVP_PKEY_get0_type_name(key);
@@ -132,8 +132,8 @@ void ReadKey(X509* x509, Certificate* out) {
       digest == NID_md2 || digest == NID_md4 || digest == NID_md5 || digest == NID_sha1;
 }
 
-Certificate Read(X509* x509) {
-  Certificate out;
+X509Certificate Read(X509* x509) {
+  X509Certificate out;
   out.subject = NameText(X509_get_subject_name(x509));
   out.issuer = NameText(X509_get_issuer_name(x509));
   out.is_self_issued = X509_NAME_cmp(X509_get_subject_name(x509), X509_get_issuer_name(x509)) == 0;
@@ -187,7 +187,7 @@ std::optional<std::string> PrivateKeyId(std::string_view pem) {
   return KeyId(key.get());
 }
 
-bool CoversHost(const Certificate& certificate, std::string_view host) {
+bool CoversHost(const X509Certificate& certificate, std::string_view host) {
   for (const std::string& address : certificate.addresses) {
     if (address == host) return true;
   }

@@ -10,7 +10,7 @@
 // signature: whom a client trusts is not known.
 namespace meshproof {
 
-struct Certificate {
+struct X509Certificate {
   std::string subject;      // RFC 2253
   std::string issuer;       // RFC 2253
   std::string serial;       // upper-case hex
@@ -33,19 +33,19 @@ struct Certificate {
 
 // One `CERTIFICATE` block of a PEM text.
 struct CertificateBlock {
-  std::optional<Certificate> certificate;  // nothing where the block is no certificate
+  std::optional<X509Certificate> certificate;  // nothing where the block is no certificate
 };
 
 // The CERTIFICATE blocks in order; other blocks and text between them are skipped.
 std::vector<CertificateBlock> ReadCertificates(std::string_view pem);
 
-// Certificate::key_id of the first private key in a PEM text; nothing where there is none that can
-// be read (an encrypted one cannot).
+// X509Certificate::key_id of the first private key in a PEM text; nothing where there is none that
+// can be read (an encrypted one cannot).
 std::optional<std::string> PrivateKeyId(std::string_view pem);
 
 // Whether the certificate is good for a host name or address: its alternative names, and only where
 // it has none its common name. A wildcard covers one label.
-bool CoversHost(const Certificate& certificate, std::string_view host);
+bool CoversHost(const X509Certificate& certificate, std::string_view host);
 
 // "2031-04-05".
 std::string DateText(int64_t seconds_since_epoch);

@@ -33,7 +33,7 @@ std::optional<Location> PlaceOf(const Finding& finding) {
 }
 
 const std::vector<std::string>& IstioctlCodes(const Finding& finding) {
-  return finding.istioctl_codes.empty() ? finding.rule->istioctl : finding.istioctl_codes;
+  return finding.istioctl_codes ? *finding.istioctl_codes : finding.rule->istioctl;
 }
 
 std::string ObjectText(const ObjectName& object) {

@@ -288,7 +288,7 @@ void CheckVirtualService(const VirtualService& service, Reporter& reporter) {
               "`");
       finding.severity = Severity::kInfo;
       finding.field_path = FieldPathAt(*service.meta.node, gateway.span.begin);
-      finding.istioctl_codes.clear();
+      finding.istioctl_codes.emplace();
       finding.fix = "Write `" + written + "`.";
       finding.edits.push_back({gateway.span, written});
     }

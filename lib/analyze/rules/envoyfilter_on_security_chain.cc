@@ -361,7 +361,7 @@ class Checker {
 
   void CheckApplies(const Patch& patch, bool ordered, Finding* touched) {
     auto code = [&](std::string name) {
-      if (touched != nullptr) touched->istioctl_codes.push_back(std::move(name));
+      if (touched != nullptr) touched->istioctl_codes->push_back(std::move(name));
       return touched != nullptr;
     };
     const bool routes = patch.apply_to == "ROUTE_CONFIGURATION" || patch.apply_to == "HTTP_ROUTE";
@@ -407,7 +407,7 @@ class Checker {
     if (sure && !versioned) finding.severity = Severity::kInfo;
     finding.detail = "relative";
     finding.istioctl_codes = {"IST0151"};
-    if (versioned) finding.istioctl_codes.push_back("IST0155");
+    if (versioned) finding.istioctl_codes->push_back("IST0155");
   }
 
   // As istioctl tells patches apart: the name in the value, else of the filter in the match.

@@ -211,7 +211,7 @@ void CheckPowerless(const Analysis& analysis, const WorkloadIndex& index,
   const std::string& root = analysis.model.mesh_config.root_namespace;
   const auto fill = [&](Finding& finding) {
     finding.field_path = FieldPathAt(*policy.meta.node, finding.span.begin);
-    finding.istioctl_codes.clear();
+    finding.istioctl_codes.emplace();
   };
   if (selects && policy.meta.ns == root) {
     EffectiveMode left = analysis.mesh.NamespaceMtls(root);
