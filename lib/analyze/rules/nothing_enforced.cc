@@ -85,12 +85,18 @@ class Checker {
 
   void ReportOpen(const AuthorizationPolicy& policy,
                   const std::vector<const Workload*>& workloads) {
+    // Gateways often leave the decision to the workloads behind them.
+    const auto decides = [](const Workload* workload) {
+      return workload->mode != ProxyMode::kGateway;
+    };
+    const bool gateways_alone = std::none_of(workloads.begin(), workloads.end(), decides);
     std::vector<std::string> names;
     for (const Workload* workload : workloads) {
-      names.push_back(workload->ns + "/" + workload->name);
+      if (gateways_alone || decides(workload)) names.push_back(workload->ns + "/" + workload->name);
     }
     Finding& finding = Report(
         policy, ListNames(names, 3) + (names.size() == 1 ? " has" : " have") + " no other policy");
+    if (gateways_alone) finding.severity = Severity::kWarning;
     for (const Workload* workload : workloads) {
       auto port = FirstPort(analysis_, *workload);
       if (workload->mode != ProxyMode::kSidecar || !port) continue;

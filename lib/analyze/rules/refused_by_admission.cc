@@ -1,12 +1,15 @@
 // What the API server (schema, CEL rules of the CRDs) and istiod's webhook refuse or warn of:
 // istio-semantics section 8. An object that is refused never reaches istiod, so a policy that is
 // refused protects nothing.
+#include <map>
 #include <set>
+#include <string>
 #include <utility>
 
 #include "analyze/diagnostic_places.h"
 #include "analyze/rule.h"
 #include "analyze/schema_checks.h"
+#include "analyze/workload_index.h"
 
 namespace meshproof {
 namespace {
@@ -23,7 +26,7 @@ bool IsPolicy(std::string_view kind) {
 
 // Warnings of the webhook that another rule decides exactly, for the workloads that are there:
 // private keys in `jwks` have a rule of their own; a selector without labels and a DENY rule
-// without ports are said here only in passing.
+// without ports are said here only in passing, the latter not at all where no TCP port is met.
 bool IsSaidElsewhere(std::string_view path) {
   return path.ends_with(".jwks");
 }
@@ -40,6 +43,40 @@ std::string Consequence(const Diagnostic& diagnostic, const ObjectName& object) 
   if (IsPolicy(object.kind)) return "; it never reaches the mesh, which runs without this policy";
   return "; it never reaches the mesh, which runs without it";
 }
+
+// Policies whose DENY rules meet no TCP port: those at waypoints and gateways by `targetRefs`, and
+// those whose workloads have HTTP ports alone.
+class HttpOnlyPolicies {
+ public:
+  explicit HttpOnlyPolicies(const Analysis& analysis) : analysis_(analysis), index_(analysis.mesh) {
+    for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
+      policies_[{policy.meta.ns, std::string(policy.meta.name)}] = &policy;
+    }
+  }
+
+  bool Has(const ObjectName& object) const {
+    auto found = policies_.find({object.ns, object.name});
+    if (found == policies_.end()) return false;
+    const AuthorizationPolicy& policy = *found->second;
+    if (!policy.target_refs.empty()) return true;
+    const bool root = policy.meta.ns == analysis_.model.mesh_config.root_namespace;
+    bool any = false;
+    for (const Workload* workload :
+         index_.Selected(policy.selector.match_labels, root ? "" : policy.meta.ns)) {
+      if (workload->mode == ProxyMode::kAmbient) return false;
+      for (const InboundPort& port : analysis_.mesh.InboundPorts(*workload)) {
+        if (!IsHttp(port.protocol)) return false;
+        any = true;
+      }
+    }
+    return any;
+  }
+
+ private:
+  const Analysis& analysis_;
+  WorkloadIndex index_;
+  std::map<std::pair<std::string, std::string>, const AuthorizationPolicy*> policies_;
+};
 
 void ReportDiagnostic(const Diagnostic& diagnostic, const DiagnosticPlace& place,
                       Reporter& reporter) {
@@ -65,11 +102,19 @@ void ReportDiagnostic(const Diagnostic& diagnostic, const DiagnosticPlace& place
 
 void CheckRefusedByAdmission(const Analysis& analysis, Reporter& reporter) {
   DiagnosticPlaces places(analysis.model);
+  std::optional<HttpOnlyPolicies> http_only;
   std::set<std::pair<const SourceFile*, uint32_t>> said;
   const auto report = [&](const Diagnostic& diagnostic) {
     if (!IsAdmission(diagnostic.trouble)) return;
     said.emplace(diagnostic.span.file, diagnostic.span.begin);
-    ReportDiagnostic(diagnostic, places.Of(diagnostic), reporter);
+    const DiagnosticPlace place = places.Of(diagnostic);
+    if (diagnostic.trouble == Trouble::kAdmissionWarning &&
+        place.object.kind == "AuthorizationPolicy" &&
+        WithoutIndexes(place.path).starts_with("spec.rules")) {
+      if (!http_only) http_only.emplace(analysis);
+      if (http_only->Has(place.object)) return;
+    }
+    ReportDiagnostic(diagnostic, place, reporter);
   };
   for (const Diagnostic& diagnostic : analysis.model.diagnostics) report(diagnostic);
   for (const Diagnostic& diagnostic : CheckSchemas(analysis.model)) {

@@ -228,7 +228,8 @@ class Checker {
 
   void Principal(const Place& place, std::string_view principal) {
     Identity identity = PartsOf(principal);
-    if (!identity.trust_domain.empty() && !Domain(place, identity.trust_domain, true)) return;
+    const bool expanded = Split(principal, '/').size() == 5;
+    if (!identity.trust_domain.empty() && !Domain(place, identity.trust_domain, expanded)) return;
     if (identity.ns.empty()) return;
     if (!names_.HasNamespace(identity.ns)) {
       return Report(place, "namespace", std::string(identity.ns),
@@ -253,9 +254,10 @@ class Checker {
 
   void TrustDomain(const Place& place, std::string_view domain) { Domain(place, domain, false); }
 
-  // False where it is unknown. `cluster.local` in a principal stands for the mesh's own.
-  bool Domain(const Place& place, std::string_view domain, bool in_principal) {
-    if (in_principal && domain == "cluster.local") return true;
+  // False where it is unknown. In a principal of five parts `cluster.local` stands for the mesh's
+  // own domain; in a shorter one (`cluster.local/ns/a/*`) and in `trustDomains` it is a name.
+  bool Domain(const Place& place, std::string_view domain, bool expanded) {
+    if (expanded && domain == "cluster.local") return true;
     if (MatchesAny(domain, domains_) || domain.find('*') != std::string_view::npos) return true;
     for (const std::string& known : domains_) {
       if (Matches(known, domain)) return true;
@@ -278,12 +280,17 @@ class Checker {
   // A domain that no proxy of this mesh presents: said in each policy, for the mesh config settles
   // it.
   bool Foreign(const Place& place, const std::string& name, const std::vector<std::string>& known) {
+    const bool placeholder = name == "cluster.local";
     Finding& finding = reporter_.Report(
         place.policy.meta, place.span,
         "trust domain `" + name + "` is neither the mesh's nor an alias (" + ListNames(known) +
-            "), so " + Effect(place) +
+            ")" +
+            (placeholder ? ", and only in principals of five parts does it stand for the mesh's own"
+                         : "") +
+            ", so " + Effect(place) +
             " unless another mesh with that domain is trusted; write the mesh's domain, or add "
             "the other to `trustDomainAliases`");
+    if (placeholder) AddEdit(place.span, name, analysis_.model.mesh_config.trust_domain, &finding);
     finding.field_path = FieldPathAt(*place.policy.meta.node, place.span.begin);
     finding.fix = "Write the mesh's trust domain, or add an alias to the mesh config.";
     // Its CA may be trusted without an alias.
