@@ -1,9 +1,11 @@
 // Executes what the rules say of themselves: the first YAML block of *Example* gives exactly the
 // findings that its comments mark (`# <- MP0101`), the first of *Instead* none of that rule; and
-// likewise the files of testdata/rules/<slug>/, whose names begin with bad- or good-.
+// likewise the files of testdata/rules/<slug>/, whose names begin with bad- or good-. A mark may
+// name the messages of istioctl that the finding stands for (`# <- MP0107 IST0101`).
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -53,7 +55,25 @@ std::multiset<int> MarkedLines(std::string_view text, const std::string& code) {
   return lines;
 }
 
-std::multiset<int> FoundLines(const std::string& text, const Rule& rule) {
+// "12 IST0101": messages of istioctl that a marked line names, `# <- MP0107 IST0101`.
+std::set<std::string> MarkedIstioctl(std::string_view text, const std::string& code) {
+  std::set<std::string> marks;
+  int number = 0;
+  for (std::string_view line : Split(text, '\n')) {
+    ++number;
+    size_t mark = line.find("# <- ");
+    if (mark == std::string_view::npos) continue;
+    std::vector<std::string_view> words = Split(line.substr(mark + 5), ' ');
+    if (std::find(words.begin(), words.end(), code) == words.end()) continue;
+    for (std::string_view word : words) {
+      if (word.starts_with("IST")) marks.insert(std::to_string(number) + " " + std::string(word));
+    }
+  }
+  return marks;
+}
+
+std::multiset<int> FoundLines(const std::string& text, const Rule& rule,
+                              std::set<std::string>* istioctl = nullptr) {
   Load load;
   load.files.push_back(ParseText("mesh.yaml", text));
   auto mesh = Mesh::Build(DecodeModel(std::move(load), {}));
@@ -66,7 +86,11 @@ std::multiset<int> FoundLines(const std::string& text, const Rule& rule) {
   for (const Finding& finding : Analyze(mesh, world, options).findings) {
     if (finding.rule != &rule) continue;
     CHECK_MESSAGE(!finding.message.ends_with('.'), finding.message);
-    lines.insert(finding.span ? Locate(finding.span).line : 0);
+    const int line = finding.span ? Locate(finding.span).line : 0;
+    lines.insert(line);
+    if (istioctl == nullptr) continue;
+    const auto& codes = finding.istioctl_codes ? *finding.istioctl_codes : rule.istioctl;
+    for (const std::string& code : codes) istioctl->insert(std::to_string(line) + " " + code);
   }
   return lines;
 }
@@ -131,7 +155,11 @@ TEST_CASE("the cases of testdata/rules give what they mark") {
       std::string text = ReadFile(entry.path());
       auto marked = MarkedLines(text, rule.code);
       CHECK(name.starts_with("bad-") == !marked.empty());
-      CHECK(Show(FoundLines(text, rule)) == Show(marked));
+      std::set<std::string> istioctl;
+      CHECK(Show(FoundLines(text, rule, &istioctl)) == Show(marked));
+      for (const std::string& mark : MarkedIstioctl(text, rule.code)) {
+        CHECK_MESSAGE(istioctl.contains(mark), "no finding stands for " << mark);
+      }
     }
   }
 }

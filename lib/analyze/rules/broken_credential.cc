@@ -181,6 +181,7 @@ class Checker {
 
   Finding& Add(const Reference& reference, std::string message, std::string fix) {
     Finding& finding = reporter_.Report(reference.meta, reference.span, std::move(message));
+    finding.istioctl_codes.emplace();
     finding.field_path = FieldPathAt(*reference.meta.node, finding.span.begin);
     finding.detail = reference.ns + "/" + std::string(reference.name);
     finding.fix = std::move(fix);

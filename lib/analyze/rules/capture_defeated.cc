@@ -65,7 +65,7 @@ class Checker {
               " 1337, which is the proxy's own and is never redirected, so what it sends meets no "
               "sidecar; use another id",
           "Use another id than 1337.");
-      finding.istioctl_codes = {"IST0144"};
+      if (key == "runAsUser") finding.istioctl_codes = {"IST0144"};
       if (!certain_) {
         finding.severity = Severity::kInfo;
         finding.certainty = Certainty::kCannotSee;
@@ -124,6 +124,7 @@ class Checker {
   Finding& Report(const Node& place, std::string message, std::string fix) {
     const ObjectMeta& meta = workload_->pod->meta;
     Finding& finding = reporter_.Report(meta, SpanOf(meta.file, place), std::move(message));
+    finding.istioctl_codes.emplace();
     finding.field_path = FieldPathAt(*meta.node, place.begin);
     finding.fix = std::move(fix);
     return finding;

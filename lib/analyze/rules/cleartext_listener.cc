@@ -155,6 +155,7 @@ class Checker {
                 ", whose protections are broken; ask for TLSV1_2 or TLSV1_3");
         finding.field_path = "data.mesh." + std::string(block) + ".minProtocolVersion";
         finding.fix = "Set `minProtocolVersion: TLSV1_2`.";
+        finding.istioctl_codes.emplace();
       }
       if (suites.value == nullptr) continue;
       const SourceFile* file = suites.span.file;
@@ -165,6 +166,7 @@ class Checker {
           finding.field_path =
               "data.mesh." + std::string(block) + ".cipherSuites[" + std::to_string(i) + "]";
           finding.detail = weak;
+          finding.istioctl_codes.emplace();
           finding.fix = "Remove the suite.";
         }
       }
@@ -354,6 +356,7 @@ class Checker {
             "way; " +
             remedy,
         "Redirect this port to https.");
+    finding.istioctl_codes.emplace();
     if (twin != nullptr) finding.related.push_back({*twin, "the same host with TLS"});
     if (tokens != nullptr) finding.related.push_back({tokens->span, "tokens are read here"});
     if (request) AttachWitness(analysis_, *request, Outcome::kAllow, &finding);

@@ -186,6 +186,7 @@ class Checker {
  private:
   Finding& Add(const ObjectMeta& meta, Span span, std::string message, std::string fix) {
     Finding& finding = reporter_.Report(meta, span, std::move(message));
+    finding.istioctl_codes.emplace();
     if (meta.node != nullptr) {
       finding.field_path = FieldPathAt(*meta.node, finding.span.begin);
     }
@@ -205,6 +206,8 @@ class Checker {
     finding.severity = Severity::kInfo;
     finding.certainty = Certainty::kCannotSee;
     finding.detail = what;
+    if (meta.kind == "VirtualService") finding.istioctl_codes = {"IST0101"};
+    if (meta.kind == "DestinationRule") finding.istioctl_codes = {"IST0174"};
   }
 
   void UnknownNamespace(const ObjectMeta& meta, Span span, std::string_view ns,

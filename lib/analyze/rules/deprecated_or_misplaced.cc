@@ -2,8 +2,10 @@
 // on the wrong kind, with a value that they cannot read, or deprecated; and fields and kinds that
 // Istio has removed or is about to.
 #include <algorithm>
+#include <map>
 
 #include "analyze/annotations.h"
+#include "analyze/mesh_config_fields.h"
 #include "analyze/names.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
@@ -91,9 +93,8 @@ class KeyChecker {
         keys.meta, {keys.meta.file, entry.key.begin, std::max(entry.key.end, entry.value.end)},
         std::move(message));
     finding.field_path = keys.path + "." + std::string(entry.key.text);
-    if (!code.empty()) {
-      finding.istioctl_codes = {std::string(code)};
-    }
+    finding.istioctl_codes.emplace();
+    if (!code.empty()) finding.istioctl_codes = {std::string(code)};
     return finding;
   }
 
@@ -304,9 +305,51 @@ void CheckVirtualService(const VirtualService& service, Reporter& reporter) {
   }
 }
 
+// Tracing providers that Istio is taking out.
+void CheckProviders(const Model& model, Reporter& reporter) {
+  std::map<std::string_view, std::string_view> old;  // provider by name
+  const Node* providers = FindMeshConfigField(model, {"extensionProviders"}).value;
+  if (providers == nullptr) return;
+  for (const Node& provider : providers->items) {
+    const Node* name = NodeAt(&provider, {"name"});
+    for (std::string_view kind : {"lightstep", "opencensus"}) {
+      if (name != nullptr && NodeAt(&provider, {kind}) != nullptr) old.emplace(name->text, kind);
+    }
+  }
+  if (old.empty()) return;
+  for (const OtherObject& object : model.others) {
+    const Node* tracing = NodeAt(object.meta.node, {"spec", "tracing"});
+    if (object.meta.kind != "Telemetry" || tracing == nullptr) continue;
+    for (const Node& one : tracing->items) {
+      const Node* named = NodeAt(&one, {"providers"});
+      if (named == nullptr) continue;
+      for (const Node& provider : named->items) {
+        const Node* name = NodeAt(&provider, {"name"});
+        auto found = name == nullptr ? old.end() : old.find(name->text);
+        if (found == old.end()) continue;
+        ReportField(reporter, object.meta, *name,
+                    "provider `" + std::string(name->text) + "` is of type " +
+                        std::string(found->second) +
+                        ", which is deprecated, and a later release sends no traces by it; use an "
+                        "`opentelemetry` provider");
+      }
+    }
+  }
+}
+
 void CheckFields(const Model& model, Reporter& reporter) {
+  CheckProviders(model, reporter);
   for (const VirtualService& service : model.virtual_services) {
     CheckVirtualService(service, reporter);
+  }
+  for (const DestinationRule& rule : model.destination_rules) {
+    const Node* errors =
+        NodeAt(rule.meta.node, {"spec", "trafficPolicy", "outlierDetection", "consecutiveErrors"});
+    if (errors == nullptr) continue;
+    ReportField(reporter, rule.meta, *errors,
+                "`outlierDetection.consecutiveErrors` is read by no release any more: hosts that "
+                "fail are not ejected by it; write `consecutive5xxErrors` or "
+                "`consecutiveGatewayErrors`");
   }
   for (const Sidecar& sidecar : model.sidecars) {
     const Node* proxy = NodeAt(sidecar.meta.node, {"spec", "outboundTrafficPolicy", "egressProxy"});

@@ -391,7 +391,10 @@ class Checker {
                           op == "INSERT_AFTER" || op == "MERGE";
     if (!relative || ordered) return;
     const bool versioned = VersionedElsewhere(patch);
-    if (code(versioned ? "IST0155" : "IST0151")) return;
+    const Node* own = NodeAt(patch.item, {"match", "proxy", "proxyVersion"});
+    const bool either = versioned || (own != nullptr && !own->text.empty());
+    if (either) code("IST0155");
+    if (code("IST0151")) return;
     const bool sure = op == "MERGE" || !patch.IsFilter() || IsOneOf(patch.Anchor(), kIstioFilters);
     Finding& finding = Add(
         patch, patch.operation_node,
@@ -407,7 +410,7 @@ class Checker {
     if (sure && !versioned) finding.severity = Severity::kInfo;
     finding.detail = "relative";
     finding.istioctl_codes = {"IST0151"};
-    if (versioned) finding.istioctl_codes->push_back("IST0155");
+    if (either) finding.istioctl_codes->push_back("IST0155");
   }
 
   // As istioctl tells patches apart: the name in the value, else of the filter in the match.

@@ -20,6 +20,14 @@
 namespace meshproof {
 namespace {
 
+// A finding that istioctl has no message for, unless said otherwise.
+Finding& Say(Reporter& reporter, const ObjectMeta& meta, Span span, std::string message,
+             std::string fix) {
+  Finding& finding = ReportAt(reporter, meta, span, std::move(message), std::move(fix));
+  finding.istioctl_codes.emplace();
+  return finding;
+}
+
 std::string NameIn(const ObjectMeta& meta) {
   return meta.ns + "/" + std::string(meta.name);
 }
@@ -297,15 +305,15 @@ class Checker {
     if (owner_ns.empty()) return;
     captured_.insert(&written);
     const std::string after = FirstDestination(service);
-    Finding& finding = ReportAt(
-        reporter_, service.meta, written.span,
-        "namespace " + service.meta.ns + " takes over host `" +
-            (owner == nullptr ? host : owner->host) + "` of namespace " + owner_ns +
-            " for sidecars " + Clients(scopes, service.meta.ns) + ": their requests go " +
-            (after.empty() ? "where this VirtualService says" : "to `" + after + "`") +
-            " instead of the service itself; let " + owner_ns +
-            " define it, or keep it to the own namespace with `exportTo: [\".\"]`",
-        "Add `exportTo: [\".\"]`, or move the VirtualService to namespace " + owner_ns + ".");
+    Finding& finding =
+        Say(reporter_, service.meta, written.span,
+            "namespace " + service.meta.ns + " takes over host `" +
+                (owner == nullptr ? host : owner->host) + "` of namespace " + owner_ns +
+                " for sidecars " + Clients(scopes, service.meta.ns) + ": their requests go " +
+                (after.empty() ? "where this VirtualService says" : "to `" + after + "`") +
+                " instead of the service itself; let " + owner_ns +
+                " define it, or keep it to the own namespace with `exportTo: [\".\"]`",
+            "Add `exportTo: [\".\"]`, or move the VirtualService to namespace " + owner_ns + ".");
     finding.istioctl_codes = {"IST0109"};
     if (owner != nullptr) {
       finding.related.push_back({owner->object->span, "the host is defined here"});
@@ -324,10 +332,10 @@ class Checker {
                            : i == 0 ? ", which sidecars do not read since this one is older"
                                     : ", which is older, so sidecars do not read this one";
       Finding& finding =
-          ReportAt(reporter_, mine.meta, group[i].host->span,
-                   "host `" + host + "` is also that of VirtualService " + NameIn(other.meta) +
-                       effect + "; put the routes of one host into one VirtualService",
-                   "Join the VirtualServices of the host.");
+          Say(reporter_, mine.meta, group[i].host->span,
+              "host `" + host + "` is also that of VirtualService " + NameIn(other.meta) + effect +
+                  "; put the routes of one host into one VirtualService",
+              "Join the VirtualServices of the host.");
       finding.istioctl_codes = {"IST0109"};
       finding.related.push_back({other.hosts.span, "the same host"});
     }
@@ -368,12 +376,12 @@ class Checker {
                                  "gets them"
                                : " of another namespace, so either can take requests from the "
                                  "other by a more exact or an older route";
-      Finding& finding = ReportAt(
-          reporter_, claim.service->meta, claim.host->span,
-          "host `" + host + "` at gateway `" + gateway + "` is also routed by VirtualService " +
-              NameIn(other.meta) + effect + "; give the host to one namespace (`<namespace>/" +
-              host + "` at the gateway) and keep its routes apart",
-          "Write `<namespace>/" + host + "` at the gateway, and join the routes.");
+      Finding& finding =
+          Say(reporter_, claim.service->meta, claim.host->span,
+              "host `" + host + "` at gateway `" + gateway + "` is also routed by VirtualService " +
+                  NameIn(other.meta) + effect + "; give the host to one namespace (`<namespace>/" +
+                  host + "` at the gateway) and keep its routes apart",
+              "Write `<namespace>/" + host + "` at the gateway, and join the routes.");
       finding.istioctl_codes = {"IST0109"};
       finding.related.push_back({other.hosts.span, "the same host"});
       const bool foreign = other.meta.ns != claim.service->meta.ns;
@@ -402,13 +410,13 @@ class Checker {
     if (owner_ns.empty() || owner_ns == entry.meta.ns) return;
     if (owner == nullptr && !analysis_.SeesNamespace(owner_ns)) return;
     Finding& finding =
-        ReportAt(reporter_, entry.meta, written.span,
-                 "namespace " + entry.meta.ns + " defines host `" + host + "` of namespace " +
-                     owner_ns + ", so clients of " + entry.meta.ns +
-                     (owner == nullptr ? " and of every namespace that sees it" : "") +
-                     " reach the endpoints that stand here instead of the service of " + owner_ns +
-                     "; use a host of the own namespace, or let " + owner_ns + " define it",
-                 "Use another host, or move the ServiceEntry to namespace " + owner_ns + ".");
+        Say(reporter_, entry.meta, written.span,
+            "namespace " + entry.meta.ns + " defines host `" + host + "` of namespace " + owner_ns +
+                ", so clients of " + entry.meta.ns +
+                (owner == nullptr ? " and of every namespace that sees it" : "") +
+                " reach the endpoints that stand here instead of the service of " + owner_ns +
+                "; use a host of the own namespace, or let " + owner_ns + " define it",
+            "Use another host, or move the ServiceEntry to namespace " + owner_ns + ".");
     finding.detail = "service";
     if (owner != nullptr) {
       finding.related.push_back({owner->object->span, "the host is defined here"});
@@ -449,11 +457,11 @@ class Checker {
                              ? " with other endpoints or settings, so clients of other namespaces "
                                "reach those of the one that was created first"
                              : " in the same way, so a change of one alone has no effect for all";
-    Finding& finding = ReportAt(reporter_, mine.meta, host.span,
-                                what + effect +
-                                    "; define the host once, or keep each to its namespace with "
-                                    "`exportTo: [\".\"]`",
-                                "Define the host once.");
+    Finding& finding = Say(reporter_, mine.meta, host.span,
+                           what + effect +
+                               "; define the host once, or keep each to its namespace with "
+                               "`exportTo: [\".\"]`",
+                           "Define the host once.");
     finding.detail = "entry";
     finding.severity = difference == 0 ? Severity::kInfo : Severity::kWarning;
     if (difference == 2) finding.istioctl_codes = {"IST0177"};
@@ -482,7 +490,7 @@ class Checker {
                              ? "sets the TLS of host `" + host + "` of namespace " + service.ns
                              : "replaces DestinationRule " + NameIn(replaced->meta) +
                                    " of the owner of host `" + host + "`";
-    Finding& finding = ReportAt(
+    Finding& finding = Say(
         reporter_, rule.meta, rule.host.span,
         "this rule of namespace " + rule.meta.ns + " " + effect + " for the clients of " +
             rule.meta.ns +
@@ -547,7 +555,7 @@ class Checker {
   }
 
   void SameRoute(const ObjectMeta& mine, const Node& place, const ObjectMeta& other) {
-    Finding& finding = ReportAt(
+    Finding& finding = Say(
         reporter_, mine, SpanOf(mine.file, place),
         std::string(other.kind) + " " + NameIn(other) +
             " takes the same requests of the same parent, so they go to the backends of the route "

@@ -100,6 +100,7 @@ void CheckUri(const Analysis& analysis, const RequestAuthentication& policy, siz
   finding.field_path =
       "spec.jwtRules[" + std::to_string(index) + "]." + (discovery ? "issuer" : "jwksUri");
   finding.fix = "Use the issuer's public https address, or inline `jwks`.";
+  finding.istioctl_codes.emplace();
 }
 
 bool IsIstiod(const PodWorkload& workload) {

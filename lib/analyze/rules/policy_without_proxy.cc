@@ -1,6 +1,7 @@
 // Policies whose workload runs no proxy that could enforce them, and the reasons for which pods get
 // none: istio-semantics section 5, "Injection" and "Ambient capture". Mesh-wide policies of the
 // root namespace are not counted: they speak of the mesh, and what is outside it is outside.
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -101,6 +102,20 @@ class Checker {
         finding.fix = "Remove one of the two labels.";
         continue;
       }
+      if (revision != nullptr && !IsServed(ns)) {
+        const Node* place = NodeAt(ns.meta.node, {"metadata", "labels", kRevision});
+        Finding& finding = reporter_.Report(
+            ns.meta, place == nullptr ? ns.meta.span : SpanOf(ns.meta.file, *place),
+            "no injection webhook of the input serves revision " + *revision +
+                ", which namespace " + std::string(ns.meta.name) +
+                " asks for, so its pods get no proxy and no policy holds for them; name a revision "
+                "or tag that is installed");
+        finding.severity = Severity::kWarning;
+        finding.certainty = Certainty::kCannotSee;
+        finding.istioctl_codes = {"IST0102"};
+        finding.fix = "Name a revision that is installed.";
+        continue;
+      }
       const std::string* ambient = FindLabel(ns.meta.labels, "istio.io/dataplane-mode");
       if (legacy != nullptr || revision != nullptr || ambient != nullptr ||
           with_proxy_.count(ns.meta.name) > 0) {
@@ -119,6 +134,16 @@ class Checker {
     }
   }
 
+  // Whether some webhook takes pods of the namespace that carry no label of their own; true where
+  // the input has none.
+  bool IsServed(const Namespace& ns) const {
+    if (injectors_.empty()) return true;
+    Labels labels = ns.meta.labels;
+    labels.emplace_back("kubernetes.io/metadata.name", ns.meta.name);
+    return std::any_of(injectors_.begin(), injectors_.end(),
+                       [&](const Injector& injector) { return Calls(injector, labels, {}); });
+  }
+
   void CheckInjectors() {
     std::map<std::string, const Service*> services;
     std::set<std::string> namespaces;
@@ -128,7 +153,9 @@ class Checker {
     }
     for (size_t i = 0; i < injectors_.size(); ++i) {
       CheckTarget(injectors_[i], services, namespaces);
-      for (size_t j = 0; j < i; ++j) CheckOverlap(injectors_[i], injectors_[j]);
+      for (size_t j = 0; j < injectors_.size(); ++j) {
+        if (j != i) CheckOverlap(injectors_[i], injectors_[j]);
+      }
     }
   }
 
@@ -269,7 +296,7 @@ class Checker {
   // A sidecar that the labels promise but that no webhook of the input is asked for.
   void CheckCalled(const Workload& workload) {
     const PodWorkload& pod = *workload.pod;
-    if (injectors_.empty() || pod.has_proxy_container) return;
+    if (injectors_.empty() || (pod.has_proxy_container && AutoImage(pod) == nullptr)) return;
     if (FindLabel(pod.pod_annotations, "sidecar.istio.io/status") != nullptr) return;
     const Namespace* ns = analysis_.mesh.FindNamespace(workload.ns);
     if (ns == nullptr) return;
@@ -369,6 +396,7 @@ class Checker {
       finding.severity = Severity::kInfo;
       finding.certainty = Certainty::kCannotSee;
       finding.detail = ns;
+      finding.istioctl_codes.emplace();
       for (size_t i = 1; i < workloads.size() && i <= 5; ++i) {
         finding.related.push_back({workloads[i]->object->span, "this one too"});
       }

@@ -194,6 +194,7 @@ class TieFinder {
                              : "";
     finding.detail = "tie";
     finding.fix = "Keep one, or give them selectors that share no workload.";
+    finding.istioctl_codes.emplace();
     if (!code.empty()) finding.istioctl_codes = {std::string(code)};
     for (size_t i = 0; i < others.size() && i < 5; ++i) {
       finding.related.push_back({others[i]->meta.span, "the other one"});

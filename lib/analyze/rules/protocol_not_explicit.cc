@@ -1,6 +1,7 @@
 // Service ports whose protocol istiod does not know or knows twice (istio-semantics section 6,
 // "Protocol"): appProtocol, else the port's name, else the well-known numbers, else the proxy
 // sniffs and rules on methods, paths and hosts hold only for what it takes for HTTP.
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -12,18 +13,6 @@
 
 namespace meshproof {
 namespace {
-
-std::string_view TransportName(PortProtocol transport) {
-  switch (transport) {
-    case PortProtocol::kUdp:
-      return "UDP";
-    case PortProtocol::kSctp:
-      return "SCTP";
-    case PortProtocol::kTcp:
-      break;
-  }
-  return "TCP";
-}
 
 class Checker {
  public:
@@ -164,8 +153,12 @@ class Checker {
     }
     for (const auto& [target, list] : uses) {
       const Use& first = list.front();
+      const auto disagrees = [&first](const Use& use) {
+        return use.service != first.service && use.port->protocol != first.port->protocol;
+      };
+      if (std::none_of(list.begin(), list.end(), disagrees)) CheckTwoPorts(workload, target, list);
       for (const Use& use : list) {
-        if (use.service == first.service || use.port->protocol == first.port->protocol) continue;
+        if (!disagrees(use)) continue;
         Finding& finding = Report(
             *workload.object, workload.object->span,
             "Services " + Name(*first.service->object) + " and " + Name(*use.service->object) +
@@ -185,13 +178,43 @@ class Checker {
     }
   }
 
+  // Harmless while they agree: the inbound listener is one, the Services are two.
+  void CheckTwoPorts(const Workload& workload, int target, const std::vector<Use>& list) {
+    const Use& first = list.front();
+    for (const Use& use : list) {
+      if (use.service == first.service || use.port->port == first.port->port) continue;
+      Finding& finding = Report(
+          *workload.object, workload.object->span,
+          "Services " + Name(*first.service->object) + " (port " +
+              std::to_string(first.port->port) + ") and " + Name(*use.service->object) + " (port " +
+              std::to_string(use.port->port) + ") lead to port " + std::to_string(target) + " of " +
+              Describe(workload) +
+              ": settings of the proxy's inbound side follow the older Service alone; keep one "
+              "Service, or the same port in both",
+          "IST0137");
+      finding.detail = "ports " + std::to_string(target);
+      finding.related.push_back({use.service->object->span, "the other Service"});
+      return;
+    }
+  }
+
+  // As it stands there: what Kubernetes does not know is still told apart.
+  static std::string_view WrittenProtocol(const Service& service, size_t index) {
+    const Node* ports = NodeAt(service.meta.node, {"spec", "ports"});
+    if (ports == nullptr || index >= ports->items.size()) return "TCP";
+    const Node* protocol = NodeAt(&ports->items[index], {"protocol"});
+    return protocol == nullptr || protocol->text.empty() ? "TCP" : protocol->text;
+  }
+
   void CheckNumbers(const Workload& workload, const std::vector<const MeshService*>& services) {
-    std::map<int, std::pair<const MeshService*, PortProtocol>> seen;
+    std::map<int, std::pair<const MeshService*, std::string_view>> seen;
     std::set<int> reported;
     for (const MeshService* service : services) {
-      for (const ServicePort& port : service->service->ports) {
-        auto [place, fresh] = seen.try_emplace(port.port, service, port.protocol);
-        if (fresh || place->second.first == service || place->second.second == port.protocol ||
+      for (size_t i = 0; i < service->service->ports.size(); ++i) {
+        const ServicePort& port = service->service->ports[i];
+        const std::string_view protocol = WrittenProtocol(*service->service, i);
+        auto [place, fresh] = seen.try_emplace(port.port, service, protocol);
+        if (fresh || place->second.first == service || place->second.second == protocol ||
             !reported.insert(port.port).second) {
           continue;
         }
@@ -199,8 +222,7 @@ class Checker {
             *workload.object, workload.object->span,
             "Services " + Name(*place->second.first->object) + " and " + Name(*service->object) +
                 " give port " + std::to_string(port.port) + " to " + Describe(workload) + " as " +
-                std::string(TransportName(place->second.second)) + " and as " +
-                std::string(TransportName(port.protocol)) +
+                std::string(place->second.second) + " and as " + std::string(protocol) +
                 ", of which the proxy sees TCP alone; use different ports or one Service",
             "IST0116");
         finding.detail = "transport " + std::to_string(port.port);

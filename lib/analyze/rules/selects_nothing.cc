@@ -84,6 +84,7 @@ class Checker {
       finding.severity = Severity::kInfo;
       finding.certainty = Certainty::kCannotSee;
       finding.detail = where;
+      finding.istioctl_codes = CodesFor(first.kind);
       for (size_t i = 1; i < objects.size() && i <= 5; ++i) {
         finding.related.push_back({objects[i]->span, ToString(*objects[i]) + " selects there too"});
       }
@@ -91,6 +92,10 @@ class Checker {
   }
 
  private:
+  static std::vector<std::string> CodesFor(std::string_view kind) {
+    return {kind == "Gateway" || kind == "Sidecar" ? "IST0101" : "IST0127"};
+  }
+
   bool IsSelected(const Selection& selection) const {
     if (index_.SelectsAny(selection.labels, selection.scope)) return true;
     for (const auto& [ns, labels] : extra_) {
@@ -141,7 +146,7 @@ class Checker {
             "for what is deployed there later");
     finding.severity = Severity::kInfo;
     finding.certainty = Certainty::kCannotSee;
-    finding.istioctl_codes = {"IST0127"};
+    finding.istioctl_codes = CodesFor(selection.meta.kind);
   }
 
   std::string Scope(const Selection& selection) const {
@@ -209,9 +214,7 @@ class Checker {
     }
     Finding& finding = reporter_.Report(selection.meta, span, std::move(message));
     finding.field_path = FieldPathAt(*selection.meta.node, span.begin);
-    finding.istioctl_codes = {selection.meta.kind == "Gateway" || selection.meta.kind == "Sidecar"
-                                  ? "IST0101"
-                                  : "IST0127"};
+    finding.istioctl_codes = CodesFor(selection.meta.kind);
     if (elsewhere != nullptr) {
       finding.fix = "Move the object to namespace " + elsewhere->ns + ".";
     } else if (differences.size() == 1 && !differences.front().found.empty()) {

@@ -53,6 +53,7 @@ class FieldChecker {
                              "; upgrade, or say it in fields that the release reads");
     finding.field_path = meta.node == nullptr ? "" : FieldPathAt(*meta.node, span.begin);
     finding.detail = field;
+    finding.istioctl_codes.emplace();
     finding.fix = "Upgrade Istio, or use fields of the release that runs.";
   }
 
@@ -148,6 +149,7 @@ void CheckPresence(const Analysis& analysis, const RequestAuthentication& policy
         "`presence: REQUIRED` is accepted and read by no release of istiod: a request without a "
         "token is still let in; require the token in an AuthorizationPolicy");
     finding.field_path = FieldPathAt(*policy.meta.node, presence->begin);
+    finding.istioctl_codes.emplace();
     finding.fix =
         "Add an AuthorizationPolicy that denies `notRequestPrincipals: [\"*\"]` on the same "
         "workloads.";

@@ -65,6 +65,55 @@ Identity PartsOf(std::string_view principal) {
   return identity;
 }
 
+// Claims that policies ask for. Which ones the issuer writes is in no manifest, but two spellings
+// of one name are: `group` here and `groups` there are not both right.
+class Claims {
+ public:
+  void Read(const AuthorizationPolicy& policy) {
+    for (const AuthorizationPolicy::Rule& rule : policy.rules) {
+      for (const AuthorizationPolicy::Condition& condition : rule.when) {
+        constexpr std::string_view kPrefix = "request.auth.claims";
+        if (!condition.key.value.starts_with(kPrefix)) continue;
+        std::string name(condition.key.value.substr(kPrefix.size()));
+        const bool negative = condition.values.empty();
+        uses_[name].push_back({policy, negative, condition.key.span});
+      }
+    }
+  }
+
+  void Check(Reporter& reporter) const {
+    for (const auto& [name, places] : uses_) {
+      for (const auto& [other, others] : uses_) {
+        if (name == other || places.size() > others.size() || !IsTypoOf(name, other)) continue;
+        for (const Place& place : places) Say(name, other, place, others.front(), reporter);
+        break;
+      }
+    }
+  }
+
+ private:
+  static void Say(const std::string& name, const std::string& other, const Place& place,
+                  const Place& meant, Reporter& reporter) {
+    const bool denies = place.policy.action == AuthorizationPolicy::Action::kDeny;
+    Finding& finding =
+        reporter.Report(place.policy.meta, place.span,
+                        "this asks for claim `" + name + "` and " + ToString(meant.policy.meta) +
+                            " for `" + other + "`: where tokens carry only that one, " +
+                            (place.negative ? "the condition always holds"
+                             : denies       ? "nobody is denied by the rule"
+                                            : "nobody is admitted by the rule") +
+                            "; write the claim as the issuer does");
+    finding.field_path = FieldPathAt(*place.policy.meta.node, place.span.begin);
+    finding.severity = Severity::kInfo;
+    finding.detail = "claim";
+    finding.fix = "Write the claim as the issuer does.";
+    finding.istioctl_codes.emplace();
+    finding.related.push_back({meant.span, "the other spelling"});
+  }
+
+  std::map<std::string, std::vector<Place>> uses_;  // by "[group]"
+};
+
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
@@ -159,6 +208,7 @@ class Checker {
     }
     Finding& finding = reporter_.Report(place.policy.meta, place.span, std::move(message));
     finding.field_path = FieldPathAt(*place.policy.meta.node, place.span.begin);
+    finding.istioctl_codes.emplace();
     if (!code.empty()) finding.istioctl_codes = {std::move(code)};
     if (!typo) {
       finding.certainty = Certainty::kCannotSee;
@@ -221,6 +271,7 @@ class Checker {
                              "` of namespace " + std::string(ns) + ", so " + Effect(place) +
                              " as yet; set `serviceAccountName` on the workload that is meant");
     finding.field_path = FieldPathAt(*place.policy.meta.node, place.span.begin);
+    finding.istioctl_codes.emplace();
     finding.certainty = Certainty::kCannotSee;
     finding.severity = Severity::kInfo;
     finding.fix = "Set serviceAccountName on the workload that is meant.";
@@ -292,6 +343,7 @@ class Checker {
             "the other to `trustDomainAliases`");
     if (placeholder) AddEdit(place.span, name, analysis_.model.mesh_config.trust_domain, &finding);
     finding.field_path = FieldPathAt(*place.policy.meta.node, place.span.begin);
+    finding.istioctl_codes.emplace();
     finding.fix = "Write the mesh's trust domain, or add an alias to the mesh config.";
     // Its CA may be trusted without an alias.
     for (const std::string& trusted : analysis_.model.mesh_config.ca_trust_domains) {
@@ -311,6 +363,11 @@ class Checker {
 }  // namespace
 
 void CheckUnknownSource(const Analysis& analysis, Reporter& reporter) {
+  Claims claims;
+  for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
+    claims.Read(policy);
+  }
+  claims.Check(reporter);
   // Without a workload or a namespace the input tells nothing about who exists.
   if (!analysis.HasWorkloads() && analysis.model.namespaces.empty()) return;
   Checker checker(analysis, reporter);

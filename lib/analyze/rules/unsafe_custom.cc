@@ -93,6 +93,7 @@ class Checker {
                   std::string detail) {
     Span span = policy.provider.span ? policy.provider.span : policy.meta.span;
     Finding& finding = reporter_.Report(policy.meta, span, std::move(message));
+    finding.istioctl_codes.emplace();
     finding.field_path = "spec.provider.name";
     finding.fix = std::move(fix);
     finding.detail = std::move(detail);

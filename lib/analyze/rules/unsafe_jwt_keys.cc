@@ -96,6 +96,7 @@ class Checker {
 
   Finding* Report(Span span, std::string_view field, std::string message, std::string fix) {
     Finding& finding = reporter_.Report(policy_->meta, span, std::move(message));
+    finding.istioctl_codes.emplace();
     finding.field_path = path_ + "." + std::string(field);
     finding.detail = finding.message.substr(0, 24);
     finding.fix = std::move(fix);
