@@ -170,24 +170,6 @@ ProxyDecision DecideGatewayApiProxy(const PodFacts& facts, const std::string& ga
   return {waypoint ? ProxyMode::kWaypoint : ProxyMode::kGateway, reason};
 }
 
-// `image: auto` stands for the image that injection fills in.
-bool WaitsForInjection(const PodWorkload& pod) {
-  const Node* spec = PodSpec(pod.meta);
-  for (const char* list : {"containers", "initContainers"}) {
-    const Node* containers = Find(spec, list);
-    if (containers == nullptr) continue;
-    for (const Node& container : containers->items) {
-      const Node* name = Find(&container, "name");
-      const Node* image = Find(&container, "image");
-      if (name != nullptr && name->text == "istio-proxy" && image != nullptr &&
-          image->text == "auto") {
-        return true;
-      }
-    }
-  }
-  return false;
-}
-
 // A pod as the cluster runs it, not one that somebody wrote: what it lacks it does not have.
 bool IsLive(const PodWorkload& pod) {
   return pod.meta.kind == "Pod" && !pod.meta.created.empty() && !pod.ips.empty();
@@ -267,10 +249,7 @@ ProxyDecision DecideProxy(const PodFacts& facts, const PodWorkload& pod, const R
   if (const std::string* gateway = FindLabel(*facts.labels, kGatewayName)) {
     return DecideGatewayApiProxy(facts, *gateway, waypoint_gateways);
   }
-  // Without the Namespace its labels are not known, and somebody relies on them.
-  const bool waits =
-      pod.has_proxy_container && facts.namespace_labels != nullptr && WaitsForInjection(pod);
-  if ((pod.has_proxy_container && !waits) || FindLabel(*facts.annotations, kStatus)) {
+  if (pod.has_proxy_container || FindLabel(*facts.annotations, kStatus)) {
     return DecideExistingProxy(facts, pod);
   }
   Injection injection = DecideInjection(facts, revisions);

@@ -29,6 +29,7 @@ class Checker {
       : analysis_(analysis),
         reporter_(reporter),
         root_(analysis.model.mesh_config.root_namespace),
+        revisions_(Revisions::Of(analysis.model)),
         injectors_(ReadInjectors(analysis.model)) {
     for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
       if (policy.target_refs.empty()) Add(policy.meta, policy.selector);
@@ -52,7 +53,9 @@ class Checker {
       const Workload& workload = workloads[i];
       if (workload.mode != ProxyMode::kNone) with_proxy_.insert(workload.ns);
       if (workload.pod == nullptr || IsIstiod(*workload.pod)) continue;
-      if (workload.mode == ProxyMode::kNone) {
+      if (WaitsInVain(*workload.pod)) {
+        ReportAutoImage(workload, *AutoImage(*workload.pod), GovernorsOf(workload));
+      } else if (workload.mode == ProxyMode::kNone) {
         CheckBare(workload, served_[i]);
       } else if (workload.mode == ProxyMode::kSidecar) {
         CheckCalled(workload);
@@ -63,7 +66,6 @@ class Checker {
 
   // Pods of their own: istioctl asks them for the proxy that injection would have added.
   void CheckPods() {
-    const Revisions revisions = Revisions::Of(analysis_.model);
     for (const PodWorkload& pod : analysis_.model.pod_workloads) {
       if (pod.meta.kind != "Pod" || pod.has_proxy_container || reported_.count(&pod.meta) > 0)
         continue;
@@ -71,7 +73,7 @@ class Checker {
       const Namespace* ns = analysis_.mesh.FindNamespace(pod.meta.ns);
       PodFacts facts{pod.meta.ns, ns == nullptr ? nullptr : &ns->meta.labels, &pod.pod_labels,
                      &pod.pod_annotations, pod.host_network};
-      Injection injection = DecideInjection(facts, revisions);
+      Injection injection = DecideInjection(facts, revisions_);
       if (!injection.injected) continue;
       bool live = !pod.ips.empty();
       Finding& finding = reporter_.Report(
@@ -199,6 +201,16 @@ class Checker {
     return nullptr;
   }
 
+  // A container of its own for the proxy whose image injection would fill in, and no injection.
+  bool WaitsInVain(const PodWorkload& pod) const {
+    if (!pod.has_proxy_container || AutoImage(pod) == nullptr) return false;
+    const Namespace* ns = analysis_.mesh.FindNamespace(pod.meta.ns);
+    if (ns == nullptr) return false;
+    PodFacts facts{pod.meta.ns, &ns->meta.labels, &pod.pod_labels, &pod.pod_annotations,
+                   pod.host_network};
+    return !DecideInjection(facts, revisions_).injected;
+  }
+
   static Span Place(const PodWorkload& pod) {
     if (pod.host_network) {
       const Node* node = NodeAt(PodSpec(pod.meta), {"hostNetwork"});
@@ -280,9 +292,9 @@ class Checker {
     bool unseen = analysis_.mesh.FindNamespace(workload.ns) == nullptr;
     Finding& finding = reporter_.Report(
         pod.meta, SpanOf(pod.meta.file, image),
-        "`image: auto` of " + Describe(workload) + " waits for injection, which does not happen (" +
-            workload.mode_reason +
-            "), so the pod cannot start or runs without its proxy; label the pod "
+        "`image: auto` of " + Describe(workload) + " waits for injection, which does not happen" +
+            (pod.has_proxy_container ? "" : " (" + workload.mode_reason + ")") +
+            ", so the pod cannot start or runs without its proxy; label the pod "
             "`sidecar.istio.io/inject: \"true\"`");
     if (pod.meta.kind != "Pod") finding.severity = Severity::kWarning;
     if (unseen) finding.certainty = Certainty::kCannotSee;
@@ -406,6 +418,7 @@ class Checker {
   const Analysis& analysis_;
   Reporter& reporter_;
   std::string root_;
+  Revisions revisions_;
   std::vector<Injector> injectors_;
   std::map<std::string, std::vector<Governor>> governors_;
   std::vector<bool> served_;  // by workload: a Service selects it

@@ -1,7 +1,6 @@
 // Service ports whose protocol istiod does not know or knows twice (istio-semantics section 6,
 // "Protocol"): appProtocol, else the port's name, else the well-known numbers, else the proxy
 // sniffs and rules on methods, paths and hosts hold only for what it takes for HTTP.
-#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -153,12 +152,8 @@ class Checker {
     }
     for (const auto& [target, list] : uses) {
       const Use& first = list.front();
-      const auto disagrees = [&first](const Use& use) {
-        return use.service != first.service && use.port->protocol != first.port->protocol;
-      };
-      if (std::none_of(list.begin(), list.end(), disagrees)) CheckTwoPorts(workload, target, list);
       for (const Use& use : list) {
-        if (!disagrees(use)) continue;
+        if (use.service == first.service || use.port->protocol == first.port->protocol) continue;
         Finding& finding = Report(
             *workload.object, workload.object->span,
             "Services " + Name(*first.service->object) + " and " + Name(*use.service->object) +
@@ -175,26 +170,6 @@ class Checker {
             {use.service->object->span, "says " + std::string(ToString(use.port->protocol))});
         break;
       }
-    }
-  }
-
-  // Harmless while they agree: the inbound listener is one, the Services are two.
-  void CheckTwoPorts(const Workload& workload, int target, const std::vector<Use>& list) {
-    const Use& first = list.front();
-    for (const Use& use : list) {
-      if (use.service == first.service || use.port->port == first.port->port) continue;
-      Finding& finding = Report(
-          *workload.object, workload.object->span,
-          "Services " + Name(*first.service->object) + " (port " +
-              std::to_string(first.port->port) + ") and " + Name(*use.service->object) + " (port " +
-              std::to_string(use.port->port) + ") lead to port " + std::to_string(target) + " of " +
-              Describe(workload) +
-              ": settings of the proxy's inbound side follow the older Service alone; keep one "
-              "Service, or the same port in both",
-          "IST0137");
-      finding.detail = "ports " + std::to_string(target);
-      finding.related.push_back({use.service->object->span, "the other Service"});
-      return;
     }
   }
 
