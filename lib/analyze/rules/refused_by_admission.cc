@@ -95,6 +95,9 @@ void ReportDiagnostic(const Diagnostic& diagnostic, const DiagnosticPlace& place
     finding.istioctl_codes = {"IST0133"};
   } else {
     finding.istioctl_codes = {"IST0106"};
+    if (diagnostic.message.find("is no regular expression") != std::string::npos) {
+      finding.istioctl_codes->push_back("IST0122");
+    }
   }
 }
 
