@@ -73,9 +73,19 @@ ForwardedEntry EntryFromRight(std::string_view value, uint32_t position) {
   }
 }
 
-std::string PlainAddress(const Address& address) {
-  const auto* ip = std::get_if<IpAddress>(&address.value);
-  return ip != nullptr ? ToString(*ip) : std::string("unknown");
+// The text of an address as far as it is known: of a range of IPv4 addresses the octets that all
+// of them share, of any other nothing.
+std::string KnownText(const Address& address) {
+  if (const auto* ip = std::get_if<IpAddress>(&address.value)) return ToString(*ip);
+  const auto* range = std::get_if<CidrRange>(&address.value);
+  if (range == nullptr) return "";
+  std::string text = ToString(range->address);
+  if (text.find(':') != std::string::npos) return "";
+  size_t end = 0;
+  for (int octet = 0; octet < std::min(range->length / 8, 3); ++octet) {
+    end = text.find('.', end) + 1;
+  }
+  return text.substr(0, end);
 }
 
 }  // namespace
@@ -130,7 +140,10 @@ bool ConnectionManager::Decode(std::string_view negotiated, Stream* stream) cons
     refusal = sends_http2 ? DecodeHttp2(request, &stream->headers)
                           : DecodeHttp1(request, config_.accept_http_10, &stream->headers);
   }
-  if (!refusal) return true;
+  if (!refusal) {
+    for (const std::string& name : request.opaque_headers) stream->headers.MarkOpaque(name);
+    return true;
+  }
   if (stream->trace) {
     stream->AddStep(Stage::kHttp, Step::Result::kRefuse,
                     "the codec refuses the request: " + std::string(refusal->details));
@@ -273,13 +286,12 @@ void ConnectionManager::MutateHeaders(Stream* stream) const {
   }
   std::string_view scheme = stream->tls ? "https" : "http";
   if (edge) {
-    bool known = stream->request->connection.source.known();
-    headers.Append(kForwardedFor, headers.Own(PlainAddress(stream->request->connection.source)));
-    if (!known) {
-      headers.Set(kForwardedFor, headers.Joined(kForwardedFor), true);
-      stream->opaque_forwarded_for = true;
-    }
-    headers.Set("x-envoy-external-address", headers.Own(PlainAddress(stream->remote)),
+    const Address& source = stream->request->connection.source;
+    std::string forwarded(headers.Joined(kForwardedFor));
+    if (!forwarded.empty()) forwarded += ',';
+    headers.Set(kForwardedFor, headers.Own(forwarded + KnownText(source)), !source.known());
+    stream->opaque_forwarded_for = !source.known();
+    headers.Set("x-envoy-external-address", headers.Own(KnownText(stream->remote)),
                 !stream->remote.known());
     // The generated value is not known; its form is.
     headers.Set("x-request-id", "00000000-0000-4000-8000-000000000000", true);

@@ -207,6 +207,66 @@ TEST_CASE("an address of the proxy before that is not known") {
   CHECK_FALSE(Run(Edge(), Get(), Detail::kTrace).forwarded_for.has_value());
 }
 
+// An answer about an address that is not known holds for every address that it may be.
+TEST_CASE("matching the text of an address that is not known") {
+  const std::vector<const char*> wanted = {"",
+                                           "1",
+                                           "10.244.3.4",
+                                           "10.244.",
+                                           "10.",
+                                           "10.9",
+                                           ".4",
+                                           "4",
+                                           ",",
+                                           ",10.244.3.4",
+                                           "a,10",
+                                           "a,",
+                                           "a",
+                                           "a,b",
+                                           "a,10.244.",
+                                           "a,10.9",
+                                           "a,10.244.3.4",
+                                           "ey",
+                                           "n",
+                                           "0.244.",
+                                           "44.255.255",
+                                           "b",
+                                           "ba,10.244.3.4",
+                                           "10.2445",
+                                           "a,,",
+                                           "x,a,10.244.3.4"};
+  const std::vector<std::string> addresses = {"10.244.3.4", "10.244.255.255", "10.244.0.1"};
+  int decided = 0;
+  for (const char* sent : {"", "a", "b,a", "1.2.3.4"}) {
+    ProxyRequest request = Get();
+    if (*sent != 0) request.headers = {{"x-forwarded-for", sent}};
+    for (const char* text : wanted) {
+      for (const StringMatcher& matcher :
+           {StringMatcher::Exact(text), StringMatcher::Prefix(text), StringMatcher::Suffix(text),
+            StringMatcher::Contains(text)}) {
+        CAPTURE(sent);
+        CAPTURE(text);
+        CAPTURE(static_cast<int>(matcher.kind));
+        HttpConnectionManager manager = Edge();
+        manager.http_filters = {Deny(HeaderIs("x-forwarded-for", matcher))};
+        request.connection.source = testing::Block("10.244.0.0/16");
+        Outcome open = Run(manager, request).outcome;
+        request.connection.source = Address{};
+        Outcome unknown = Run(manager, request).outcome;
+        if (open == Outcome::kUndetermined) CHECK(unknown == Outcome::kUndetermined);
+        if (open != Outcome::kUndetermined) ++decided;
+        for (const std::string& address : addresses) {
+          request.connection.source = Address{*ParseIpAddress(address)};
+          Outcome known = Run(manager, request).outcome;
+          if (open != Outcome::kUndetermined) CHECK(open == known);
+          if (unknown != Outcome::kUndetermined) CHECK(unknown == known);
+        }
+      }
+    }
+  }
+  CHECK(decided > 250);
+}
+
 TEST_CASE("headers that Envoy adds before the first filter") {
   for (const char* name : {"x-request-id", "x-forwarded-proto"}) {
     CAPTURE(name);

@@ -117,6 +117,10 @@ void HeaderMap::Append(std::string_view name, std::string_view value, bool http2
   entries_.push_back({name, value, false});
 }
 
+void HeaderMap::MarkOpaque(std::string_view name) {
+  if (Entry* entry = FindMutable(name)) entry->opaque = true;
+}
+
 void HeaderMap::Set(std::string_view name, std::string_view value, bool opaque) {
   if (Entry* existing = FindMutable(name)) {
     existing->value = value;

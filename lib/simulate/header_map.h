@@ -15,7 +15,8 @@ class HeaderMap {
   struct Entry {
     std::string_view name;
     std::string_view value;
-    // The value is made by the proxy and not known here (a request id, a certificate's hash).
+    // The value is made by the proxy and not known here (a request id, a certificate's hash). Where
+    // it ends in an unknown address, `value` is what stands before the unknown part.
     bool opaque = false;
   };
 
@@ -34,6 +35,7 @@ class HeaderMap {
   // appended with a comma; so are HTTP/2 cookies, with "; ". Empty values vanish in a join.
   void Append(std::string_view name, std::string_view value, bool http2 = false);
   void Set(std::string_view name, std::string_view value, bool opaque = false);
+  void MarkOpaque(std::string_view name);
   void Remove(std::string_view name);
   // Removes all of `names`, each of which starts with `prefix`.
   void RemoveAll(std::string_view prefix, const std::string_view* names, size_t count);

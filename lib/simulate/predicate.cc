@@ -121,17 +121,61 @@ bool MatchesValue(const HeaderMatcher& matcher, std::string_view value) {
   return number && *number >= matcher.low && *number < matcher.high;
 }
 
-// Whether a value that the proxy makes up matches: it is not empty, and a request id is a UUID in
-// lower case.
-Truth MatchesOpaque(const HeaderMatcher& matcher, std::string_view name) {
+constexpr std::string_view kAddressCharacters = "0123456789abcdef.:";
+
+bool MayBeAddressPart(std::string_view text) {
+  return text.find_first_not_of(kAddressCharacters) == std::string_view::npos;
+}
+
+// Divides before the characters of an address at the end.
+std::pair<std::string_view, std::string_view> DivideBeforeAddress(std::string_view text) {
+  size_t begin = text.find_last_not_of(kAddressCharacters) + 1;  // npos + 1 is 0
+  return {text.substr(0, begin), text.substr(begin)};
+}
+
+// Whether `known` followed by an address, or by the rest of one, matches.
+Truth MatchesBeforeAddress(const StringMatcher& matcher, std::string_view wanted,
+                           std::string_view known) {
+  const auto possible = [](bool it_is) { return it_is ? Truth::kUnknown : Truth::kFalse; };
+  const auto reaches_into_address = [&] {
+    auto [wanted_head, wanted_tail] = DivideBeforeAddress(wanted);
+    auto [known_head, known_tail] = DivideBeforeAddress(known);
+    return wanted_head.empty() ||
+           (known_head.ends_with(wanted_head) && wanted_tail.starts_with(known_tail));
+  };
+  switch (matcher.kind) {
+    case StringMatcher::Kind::kExact:
+      return possible(wanted.size() > known.size() && wanted.starts_with(known) &&
+                      MayBeAddressPart(wanted.substr(known.size())));
+    case StringMatcher::Kind::kPrefix:
+      if (known.starts_with(wanted)) return Truth::kTrue;
+      return possible(wanted.starts_with(known) && MayBeAddressPart(wanted.substr(known.size())));
+    case StringMatcher::Kind::kContains:
+      if (known.find(wanted) != std::string_view::npos) return Truth::kTrue;
+      return possible(reaches_into_address());
+    case StringMatcher::Kind::kSuffix:
+      return wanted.empty() ? Truth::kTrue : possible(reaches_into_address());
+    case StringMatcher::Kind::kRegex:
+      break;
+  }
+  return Truth::kUnknown;
+}
+
+// Whether a value that the proxy makes up matches: it is not empty, a request id is a UUID in lower
+// case, and X-Forwarded-For ends in the peer's address.
+Truth MatchesOpaque(const HeaderMatcher& matcher, const HeaderMap::Entry& entry) {
   if (matcher.kind != HeaderMatcher::Kind::kString) return Truth::kUnknown;
   const StringMatcher& string = matcher.string;
   if (string.kind == StringMatcher::Kind::kRegex) {
     return string.value == ".+" || string.value == ".*" ? Truth::kTrue : Truth::kUnknown;
   }
-  if (name != "x-request-id") return Truth::kUnknown;
-  constexpr size_t kUuidLength = 36;
   std::string wanted = string.ignore_case ? ToLower(string.value) : string.value;
+  if (entry.name == "x-forwarded-for" || entry.name == "x-envoy-external-address") {
+    return MatchesBeforeAddress(
+        string, wanted, string.ignore_case ? ToLower(entry.value) : std::string(entry.value));
+  }
+  if (entry.name != "x-request-id") return Truth::kUnknown;
+  constexpr size_t kUuidLength = 36;
   bool possible = wanted.size() <= kUuidLength &&
                   wanted.find_first_not_of("0123456789abcdef-") == std::string::npos &&
                   (string.kind != StringMatcher::Kind::kExact || wanted.size() == kUuidLength);
@@ -159,7 +203,7 @@ HeaderResult TryValues(const HeaderMatcher& matcher, std::string_view name,
     result.present = true;
     if (!value_needed) return result;
     Truth matched =
-        entry.opaque ? MatchesOpaque(matcher, name) : ToTruth(MatchesValue(matcher, entry.value));
+        entry.opaque ? MatchesOpaque(matcher, entry) : ToTruth(MatchesValue(matcher, entry.value));
     if (matched != Truth::kFalse) result.matched = matched;
     if (matched == Truth::kTrue) return result;
   }

@@ -63,6 +63,9 @@ struct ProxyRequest {
   // What the last entry of the x-forwarded-for header stands for, where a proxy before this one
   // appended an address that is not known exactly.
   std::optional<Address> forwarded_for;
+  // Names, in lower case, of headers that such a proxy made and whose value is not known; of an
+  // address that they end in `headers` has the known beginning.
+  std::vector<std::string> opaque_headers;
 };
 
 }  // namespace meshproof

@@ -110,8 +110,10 @@ void Forward(const Route* route, const std::string& cluster, Stream* stream) {
                                     ? route->host_rewrite
                                     : std::string(stream->headers.authority);
   verdict.forwarded_headers.clear();
+  verdict.opaque_headers.clear();
   for (const auto& entry : stream->headers.entries()) {
     verdict.forwarded_headers.emplace_back(entry.name, entry.value);
+    if (entry.opaque) verdict.opaque_headers.emplace_back(entry.name);
   }
   if (stream->opaque_forwarded_for) verdict.forwarded_for = stream->request->connection.source;
 }

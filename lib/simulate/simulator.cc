@@ -415,6 +415,7 @@ struct ProxySimulator::Impl {
     verdict.forwarded_authority = request.authority.value_or("");
     verdict.forwarded_headers = request.headers;
     verdict.forwarded_for = request.forwarded_for;
+    verdict.opaque_headers = request.opaque_headers;
   }
 
   std::shared_ptr<const ProxyConfig> proxy;

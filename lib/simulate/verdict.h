@@ -70,6 +70,7 @@ struct Verdict {
   // Set where the last entry of x-forwarded-for among them is an address that is not known exactly;
   // it belongs into the next hop's ProxyRequest::forwarded_for.
   std::optional<Address> forwarded_for;
+  std::vector<std::string> opaque_headers;  // among them: ProxyRequest::opaque_headers
   std::vector<Hop> hops;
 };
 

@@ -246,6 +246,8 @@ struct World::Impl {
     request.path = forwarded.forwarded_path;
     request.authority = forwarded.forwarded_authority;
     request.headers = forwarded.forwarded_headers;
+    request.forwarded_for = forwarded.forwarded_for;
+    request.opaque_headers = forwarded.opaque_headers;
     if (request.claims && RemovesToken(Proxy(gateway).proxy(), *request.claims)) {
       request.claims.reset();
     }

@@ -309,6 +309,21 @@ TEST_CASE("world: through a gateway to the workload") {
   CHECK(rewritten.decided_hop == 1);
   CHECK(rewritten.hops.size() == 2);
 
+  // Nor does the workload take the gateway for a caller that is not known.
+  const auto blocked = [&](const char* block) {
+    World open(MeshOf(kMesh + kGateway +
+                      PolicyYaml("shop", "p",
+                                 "action: DENY, rules: [{from: [{source: {remoteIpBlocks: [" +
+                                     std::string(block) + "]}}]}]")));
+    Case question = Ask("", "edge/gw", 8080);
+    question.host = "a.com";
+    question.path = "/api/x";
+    question.follow = true;
+    return Run(open, question, Addresses::kUnknown, Detail::kTrace).outcome;
+  };
+  CHECK(blocked("198.51.100.0/24") == Outcome::kUndetermined);
+  CHECK(blocked("0.0.0.0/0") == Outcome::kUndetermined);  // IPv6 is as well possible
+
   // The first refusal decides.
   Verdict refused =
       ask(PolicyYaml("edge", "g", "action: DENY, rules: [{to: [{operation: {methods: [GET]}}]}]") +
