@@ -20,8 +20,8 @@ class Collector {
     if (!node.IsMapping() || depth > kDeepest) return;
     std::string_view kind = TextOf(node.Find("kind"));
     if (kind.empty()) return;
-    const Node* items = node.Find("items");
-    if (kind.ends_with("List") && items != nullptr && items->IsSequence()) {
+    const Node* items = kind.ends_with("List") ? node.Find("items") : nullptr;
+    if (items != nullptr && items->IsSequence()) {
       for (const Node& item : items->items) Visit(item, file, depth + 1);
       return;
     }

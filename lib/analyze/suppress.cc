@@ -137,8 +137,19 @@ std::optional<std::string_view> AnnotationOf(const ObjectMeta& meta, std::string
   return *value;
 }
 
+// Most meshes suppress nothing, and their objects need not be looked through. What stands between
+// the words may be escaped (`\/`).
+bool MayHaveAnnotations(const Model& model) {
+  return std::any_of(model.files.begin(), model.files.end(), [](const ParsedFile& file) {
+    std::string_view text = file.file->text();
+    return text.find("analyze-suppress") != std::string_view::npos ||
+           text.find("meshproof") != std::string_view::npos;
+  });
+}
+
 void ReadAnnotations(const Model& model, std::vector<SuppressionSite>* sites,
                      std::vector<MalformedSuppression>* malformed) {
+  if (!MayHaveAnnotations(model)) return;
   std::set<const Node*> decoded;
   ForEachMeta(model, [&](const ObjectMeta& meta) {
     decoded.insert(meta.node);

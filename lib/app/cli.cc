@@ -269,8 +269,11 @@ const std::vector<Command>& Commands() {
        kVerdictStatuses, DeclareCan},
       {"analyze", "what is wrong with this mesh", "meshproof analyze [PATH...] [OPTION...]\n",
        "Reports misconfigurations with the exact line, a request that shows the harm where there "
-       "is one, and the fix. A document that cannot be read is a finding. A comment `# meshproof: "
-       "ignore[RULE] REASON until=YYYY-MM-DD` on the line or the one above silences a finding.",
+       "is one, and the fix. The rule stands in brackets: `meshproof explain RULE` prints its "
+       "page. A "
+       "document that cannot be read is a finding. A comment `# meshproof: ignore[RULE] REASON "
+       "until=YYYY-MM-DD` on the line or the one above silences a finding, and so does the "
+       "annotation `meshproof/ignore: \"[RULE] REASON\"` of its object.",
        "meshproof analyze mesh/\n"
        "meshproof analyze mesh/ --format github --format sarif=meshproof.sarif --fail-on error\n"
        "helm template ./chart | meshproof analyze - --skip MP05\n"

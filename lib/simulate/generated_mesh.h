@@ -35,7 +35,8 @@ inline void AddService(int i, std::string* out) {
     std::string number = std::to_string(replica);
     *out += "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: " + name + "-5d9c7b8f6-" + number +
             "\n  namespace: " + ns + "\n  labels:\n    app: " + name +
-            "\n    version: v1\n  ownerReferences:\n  - apiVersion: apps/v1\n    kind: ReplicaSet\n"
+            "\n    version: v1\n  annotations:\n    sidecar.istio.io/status: '{}'\n"
+            "  ownerReferences:\n  - apiVersion: apps/v1\n    kind: ReplicaSet\n"
             "    name: " +
             name + "-5d9c7b8f6\n    controller: true\nspec:\n  serviceAccountName: " + name +
             "\n  containers:\n  - name: app\n    image: registry.example.com/" + name +

@@ -81,23 +81,24 @@ void CheckCredentialWithoutSelector(const Analysis& analysis, Reporter& reporter
   }
   for (const DestinationRule& rule : analysis.model.destination_rules) {
     if (rule.workload_selector.present && !rule.workload_selector.match_labels.empty()) continue;
+    std::vector<TlsSite> sites = TlsSitesOf(rule);
+    std::erase_if(sites, [](const TlsSite& site) { return !Ignored(site); });
+    if (sites.empty()) continue;
     bool here = false;
     bool everywhere = rule.export_to.empty();
-    std::vector<std::string> clients;
+    std::vector<std::string> named;
     for (const Text& to : rule.export_to.values) {
       everywhere = everywhere || to.value == "*";
       here = here || to.value == ".";
       auto it = sidecars.find(std::string(to.value));
-      if (it != sidecars.end()) clients.insert(clients.end(), it->second.begin(), it->second.end());
+      if (it != sidecars.end()) named.insert(named.end(), it->second.begin(), it->second.end());
     }
-    if (everywhere) {
-      clients = all;
-    } else if (auto it = sidecars.find(rule.meta.ns); here && it != sidecars.end()) {
-      clients.insert(clients.end(), it->second.begin(), it->second.end());
+    if (auto it = sidecars.find(rule.meta.ns); here && it != sidecars.end()) {
+      named.insert(named.end(), it->second.begin(), it->second.end());
     }
+    const std::vector<std::string>& clients = everywhere ? all : named;
     if (clients.empty() && sees_clients) continue;
-    for (const TlsSite& site : TlsSitesOf(rule)) {
-      if (!Ignored(site)) continue;
+    for (const TlsSite& site : sites) {
       bool elsewhere = rerouted.contains(ToLower(rule.host.value));
       Finding& finding = reporter.Report(
           rule.meta, site.FieldSpan("credentialName"),
