@@ -120,14 +120,14 @@ void Measure(int services) {
   size_t findings = 0;
   double rules = LeastOf(runs, [&] {
     World world(mesh);
-    return ProcessorSeconds([&] { findings = Analyze(mesh, world, Options(1)).findings.size(); });
+    return ProcessorSeconds([&] { findings = Analyze(*mesh, world, Options(1)).findings.size(); });
   });
   double bare_clock = LeastOf(runs, [&] { return ClockSeconds([&] { BareEventParse(text); }); });
   double whole = LeastOf(runs, [&] {
     return ClockSeconds([&] {
       auto fresh = Read(text, 2);
       World world(fresh);
-      Analyze(fresh, world, Options(2));
+      Analyze(*fresh, world, Options(2));
     });
   });
   std::printf("| %d | %.1f | %zu | %zu | %.0f | %.0f | %.0f | %.2f | %.0f | %.2f |\n", services,
@@ -144,7 +144,7 @@ void MeasureRules(int services) {
     options.only = {rule.code};
     double least = LeastOf(3, [&] {
       World world(mesh);
-      return ProcessorSeconds([&] { Analyze(mesh, world, options); });
+      return ProcessorSeconds([&] { Analyze(*mesh, world, options); });
     });
     times.emplace_back(least, &rule);
   }

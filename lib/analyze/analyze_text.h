@@ -38,7 +38,7 @@ inline Analyzed AnalyzeTexts(const NamedTexts& files, const AnalyzeOptions& opti
   Analyzed analyzed;
   analyzed.mesh = Mesh::Build(DecodeModel(std::move(load), {}));
   World world(analyzed.mesh);
-  analyzed.result = Analyze(analyzed.mesh, world, options);
+  analyzed.result = Analyze(*analyzed.mesh, world, options);
   return analyzed;
 }
 

@@ -87,7 +87,7 @@ bool IsFound(const Mistake& mistake) {
   auto mesh = Mesh::Build(DecodeModel(std::move(load), options));
   World world(mesh);
   std::string seen;
-  for (const Finding& finding : Analyze(mesh, world, {}).findings) {
+  for (const Finding& finding : Analyze(*mesh, world, {}).findings) {
     if (finding.object.name != "p") continue;
     seen += finding.rule->code + " " + finding.field_path + ": " + finding.message + "\n";
     if (finding.rule->code == mistake.code &&

@@ -80,7 +80,7 @@ TEST_CASE("settings that the user states for istiod count, and once") {
   World world(mesh);
   AnalyzeOptions options;
   options.only = {"MP0805"};
-  auto findings = Analyze(mesh, world, options).findings;
+  auto findings = Analyze(*mesh, world, options).findings;
   REQUIRE(findings.size() == 1);
   CHECK(findings[0].detail == "XDS_AUTH");
   CHECK(findings[0].object.name.empty());
@@ -99,7 +99,7 @@ TEST_CASE("a release that the user states") {
     options.only = {"MP0807"};
     options.istio_version = release;
     std::multiset<std::string> found;
-    for (const Finding& finding : Analyze(mesh, world, options).findings) {
+    for (const Finding& finding : Analyze(*mesh, world, options).findings) {
       found.insert(finding.severity == Severity::kError ? "error" : "info");
     }
     return found;

@@ -97,9 +97,8 @@ bool IsRuleOn(const AnalyzeOptions& options, const Rule& rule) {
   return !NamesAny(options.skip, rule) && SeverityOf(options, rule).has_value();
 }
 
-AnalyzeResult Analyze(std::shared_ptr<const Mesh> mesh, const World& world,
-                      const AnalyzeOptions& options) {
-  Analysis analysis{mesh->model(), *mesh, world, options.now, options.istio_version};
+AnalyzeResult Analyze(const Mesh& mesh, const World& world, const AnalyzeOptions& options) {
+  Analysis analysis{mesh.model(), mesh, world, options.now, options.istio_version};
   std::vector<const Rule*> rules;
   for (const Rule& rule : AllRules()) {
     if (IsRuleOn(options, rule)) rules.push_back(&rule);
@@ -124,7 +123,7 @@ AnalyzeResult Analyze(std::shared_ptr<const Mesh> mesh, const World& world,
   }
   std::string today = DateOf(options.now);
   std::vector<MalformedSuppression> malformed;
-  std::vector<SuppressionSite> sites = FindSuppressions(mesh->model(), &malformed);
+  std::vector<SuppressionSite> sites = FindSuppressions(mesh.model(), &malformed);
   ApplySuppressions(today, &sites, &result.findings);
   ReportSuppressions(sites, malformed, today, options, &result.findings);
   SortFindings(&result.findings);

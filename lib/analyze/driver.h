@@ -36,8 +36,7 @@ bool IsRuleOn(const AnalyzeOptions& options, const Rule& rule);
 
 // Runs every rule that is on, in parallel; applies suppressions; sorts once. The order of the input
 // and the number of threads never change the result.
-AnalyzeResult Analyze(std::shared_ptr<const Mesh> mesh, const World& world,
-                      const AnalyzeOptions& options);
+AnalyzeResult Analyze(const Mesh& mesh, const World& world, const AnalyzeOptions& options);
 
 // SHA-256 (hex) of code, object and field path: survives moved lines.
 std::string Fingerprint(const Finding& finding);

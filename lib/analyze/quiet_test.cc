@@ -53,7 +53,7 @@ void Collect(const fs::path& mesh_folder, std::set<std::string>* found) {
   World world(mesh);
   AnalyzeOptions options;
   options.now = kNow;
-  for (const Finding& finding : Analyze(mesh, world, options).findings) {
+  for (const Finding& finding : Analyze(*mesh, world, options).findings) {
     if (finding.severity == Severity::kInfo) continue;
     const ObjectName& object = finding.object;
     std::string line = mesh_folder.filename().string() + " " + finding.rule->code + " " +

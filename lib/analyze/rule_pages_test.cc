@@ -83,7 +83,7 @@ std::multiset<int> FoundLines(const std::string& text, const Rule& rule,
   if (rule.slug != "useless-suppression") options.only = {rule.code};
   options.now = kNow;
   std::multiset<int> lines;
-  for (const Finding& finding : Analyze(mesh, world, options).findings) {
+  for (const Finding& finding : Analyze(*mesh, world, options).findings) {
     if (finding.rule != &rule) continue;
     CHECK_MESSAGE(!finding.message.ends_with('.'), finding.message);
     const int line = finding.span ? Locate(finding.span).line : 0;

@@ -27,7 +27,7 @@ std::vector<Finding> Findings(const std::string& text, std::string only, std::st
   analyze.only = {std::move(only)};
   analyze.now = kNow;
   analyze.istio_version = std::move(version);
-  return Analyze(kept.back(), world, analyze).findings;
+  return Analyze(*kept.back(), world, analyze).findings;
 }
 
 bool Says(const Finding& finding, std::string_view text) {

@@ -193,7 +193,7 @@ FindingsReport MakeReport(const Input& input, const AnalyzeOptions& analyze_opti
                           const AnalyzeCommandOptions& options, const Settings& settings,
                           const Host& host) {
   World world(input.mesh);
-  AnalyzeResult result = Analyze(input.mesh, world, analyze_options);
+  AnalyzeResult result = Analyze(*input.mesh, world, analyze_options);
   FindingsReport report;
   report.version = kVersion;
   report.findings = std::move(result.findings);

@@ -317,7 +317,7 @@ struct PortModel::Translator {
 
   // --- leaves
 
-  Expr Text(Field field, StringPattern pattern, int rank = 2) {
+  Expr Text(Field field, const StringPattern& pattern, int rank = 2) {
     if (!IsUnderstood(pattern)) {
       return Opaque(space.name(field) + " ~ " + pattern.value,
                     "the pattern " + pattern.value + " is not understood");

@@ -48,7 +48,7 @@ void Add(const JwtFilter& filter, std::string* key) {
     // The place of its rule and its number say all else.
     Add(std::string_view(provider.name), key);
     Add(provider.origin.object, key);
-    Add(static_cast<uint64_t>(provider.origin.rule + 1), key);
+    Add(static_cast<uint64_t>(provider.origin.rule) + 1, key);
   }
 }
 
@@ -180,7 +180,7 @@ std::string RegionKey(const Region& region) {
     Add(std::string_view(region.name), &key);
     Add(std::string_view(region.value), &key);
     Add(region.object, &key);
-    Add(static_cast<uint64_t>(region.rule + 1), &key);
+    Add(static_cast<uint64_t>(region.rule) + 1, &key);
   }
   key += '(';
   for (const Region& child : region.children) key += RegionKey(child);

@@ -68,7 +68,7 @@ bool IsRefusal(Outcome outcome) {
 
 // A token that says what `claims` says and that nobody signed.
 std::string UnsignedToken(const Json& claims) {
-  auto encode = [](std::string text) {
+  auto encode = [](std::string_view text) {
     static constexpr char kDigits[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     std::string out;

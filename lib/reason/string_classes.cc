@@ -348,7 +348,7 @@ const std::array<uint8_t, 256>& PleasantOrder() {
 class Builder {
  public:
   Builder(const std::vector<StringPattern>& patterns, StringDomain* domain, size_t limit)
-      : patterns_(patterns), domain_(*domain), limit_(limit) {
+      : domain_(*domain), limit_(limit) {
     for (const StringPattern& pattern : patterns) Add(pattern);
     suffixes_.Finish();
     subsets_ = std::make_unique<SubsetAutomaton>(nfa_);
@@ -566,7 +566,6 @@ class Builder {
     return above;
   }
 
-  const std::vector<StringPattern>& patterns_;
   StringDomain& domain_;
   size_t limit_;
   Trie trie_;

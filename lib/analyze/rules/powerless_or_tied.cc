@@ -34,7 +34,7 @@ std::string_view Name(MtlsMode mode) {
 // What two settings do differently, "" if nothing.
 std::string Difference(const PeerAuthentication& a, const PeerAuthentication& b) {
   std::vector<std::string> parts;
-  const auto say = [&](std::string what, MtlsMode left, MtlsMode right) {
+  const auto say = [&](const std::string& what, MtlsMode left, MtlsMode right) {
     if (left == right) return;
     parts.push_back(what + " " + std::string(Name(left)) + " or " + std::string(Name(right)));
   };
