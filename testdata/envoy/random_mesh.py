@@ -605,7 +605,7 @@ class Mesh:
             claims['azp'] = self._fill(self.pick(src['azp']))
         if rule.get('audiences'):
             a = claims.get('aud', [])
-            claims['aud'] = ([a] if isinstance(a, str) else a) + [self.pick(rule['audiences'])]
+            claims['aud'] = (a if isinstance(a, list) else [a]) + [self.pick(rule['audiences'])]
         if isinstance(claims.get('aud'), list) and not all(isinstance(x, str) for x in claims['aud']):
             claims['aud'] = 'web'
         q['jwts'] = [] if self.p(.9) else q['jwts']
