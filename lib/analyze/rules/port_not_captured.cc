@@ -94,7 +94,9 @@ class Checker {
   }
 
  private:
-  static std::vector<int> Unique(const std::set<int>& ports) { return {ports.begin(), ports.end()}; }
+  static std::vector<int> Unique(const std::set<int>& ports) {
+    return {ports.begin(), ports.end()};
+  }
 
   std::vector<int> KnownPorts(const Workload& workload) const {
     std::set<int> ports;
