@@ -366,7 +366,7 @@ struct PortModel::Translator {
       pattern.value = ToLower(pattern.value);
       pattern.ignore_case = false;
     }
-    return Text(Host(), std::move(pattern), 1);
+    return Text(Host(), pattern, 1);
   }
 
   bool FromToken(const std::string& name, const Scope& scope) const {
@@ -536,7 +536,7 @@ struct PortModel::Translator {
       if (!scope.http || !path_template->regex) return kNever;
       StringPattern pattern{StringPattern::Kind::kRegex, path_template->regex.pattern(), false};
       AddTemplateSample(path_template->path_template);
-      return Text(Path(), std::move(pattern));
+      return Text(Path(), pattern);
     }
     if (const auto* address = std::get_if<AddressPredicate>(&match)) {
       return AddressIn(*address, scope);
@@ -560,7 +560,7 @@ struct PortModel::Translator {
     return kNever;  // filter state: only waypoints have the peer there
   }
 
-  Expr PathText(StringPattern pattern, const StringMatcher& matcher) {
+  Expr PathText(const StringPattern& pattern, const StringMatcher& matcher) {
     if (matcher.kind == StringMatcher::Kind::kRegex && !matcher.regex) {
       return Opaque("path ~ " + matcher.value, "Envoy refuses the pattern " + matcher.value);
     }
@@ -574,7 +574,7 @@ struct PortModel::Translator {
       space.AddCandidate(Path(), head + pattern.value, 3);
       space.AddCandidate(Path(), pattern.value, 2);
     }
-    return Text(Path(), std::move(pattern), 2);
+    return Text(Path(), pattern, 2);
   }
 
   void AddTemplateSample(std::string_view text) {
@@ -1046,8 +1046,8 @@ struct PortModel::Translator {
     std::stable_sort(wildcards.begin(), wildcards.end(),
                      [](const auto& a, const auto& b) { return a.size() > b.size(); });
     Expr left = kAlways;
-    auto add = [&](const std::string& name, StringPattern pattern) {
-      Expr matches = Text(ServerName(), std::move(pattern), 1);
+    auto add = [&](const std::string& name, const StringPattern& pattern) {
+      Expr matches = Text(ServerName(), pattern, 1);
       cases.push_back({name, space.And(left, matches)});
       left = space.And(left, space.Not(matches));
     };

@@ -104,7 +104,7 @@ class Checker {
     for (const ContainerPort& port : workload.pod->ports) {
       if (port.protocol == PortProtocol::kTcp) ports.insert(port.port);
     }
-    return Unique(std::move(ports));
+    return Unique(ports);
   }
 
   // What governs the port; `strong`: more than the mode of the whole workload.
