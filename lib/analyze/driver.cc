@@ -98,7 +98,8 @@ bool IsRuleOn(const AnalyzeOptions& options, const Rule& rule) {
 }
 
 AnalyzeResult Analyze(const Mesh& mesh, const World& world, const AnalyzeOptions& options) {
-  Analysis analysis{mesh.model(), mesh, world, options.now, options.istio_version};
+  std::vector<RawObject> objects = ReadRawObjects(mesh.model());
+  Analysis analysis{mesh.model(), mesh, world, objects, options.now, options.istio_version};
   std::vector<const Rule*> rules;
   for (const Rule& rule : AllRules()) {
     if (IsRuleOn(options, rule)) rules.push_back(&rule);

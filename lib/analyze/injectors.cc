@@ -70,9 +70,9 @@ std::vector<Choice> Choices(std::string_view key, const std::vector<std::string>
 
 }  // namespace
 
-std::vector<Injector> ReadInjectors(const Model& model) {
+std::vector<Injector> ReadInjectors(const Analysis& analysis) {
   std::vector<Injector> injectors;
-  for (const RawObject& object : ReadRawObjects(model, {"MutatingWebhookConfiguration"})) {
+  for (const RawObject& object : ObjectsOf(analysis.objects, {"MutatingWebhookConfiguration"})) {
     const Node* app = NodeAt(object.node, {"metadata", "labels", "app"});
     bool known = object.name.find("sidecar-injector") != std::string_view::npos ||
                  object.name.starts_with("istio-revision-tag") ||

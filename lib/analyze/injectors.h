@@ -20,7 +20,7 @@ struct Injector {
 };
 
 // Webhooks for pods of the configurations that are Istio's injector.
-std::vector<Injector> ReadInjectors(const Model& model);
+std::vector<Injector> ReadInjectors(const Analysis& analysis);
 
 // A Kubernetes label selector as written; an absent or empty one matches everything.
 bool MatchesSelector(const Node* selector, const Labels& labels);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 
 namespace meshproof {
 namespace {
@@ -12,8 +13,7 @@ std::string_view TextOf(const Node* node) {
 
 class Collector {
  public:
-  Collector(std::initializer_list<std::string_view> kinds, std::vector<RawObject>* objects)
-      : kinds_(kinds), objects_(*objects) {}
+  explicit Collector(std::vector<RawObject>* objects) : objects_(*objects) {}
 
   void Visit(const Node& node, const SourceFile* file, int depth) {
     constexpr int kDeepest = 8;
@@ -25,7 +25,6 @@ class Collector {
       for (const Node& item : items->items) Visit(item, file, depth + 1);
       return;
     }
-    if (kinds_.size() != 0 && std::find(kinds_.begin(), kinds_.end(), kind) == kinds_.end()) return;
     RawObject object;
     object.kind = kind;
     object.api_version = TextOf(node.Find("apiVersion"));
@@ -39,7 +38,6 @@ class Collector {
   }
 
  private:
-  std::initializer_list<std::string_view> kinds_;
   std::vector<RawObject>& objects_;
 };
 
@@ -102,10 +100,19 @@ ObjectName NameOf(const RawObject& object) {
   return {std::string(object.kind), std::string(object.ns), std::string(object.name)};
 }
 
-std::vector<RawObject> ReadRawObjects(const Model& model,
-                                      std::initializer_list<std::string_view> kinds) {
+std::vector<RawObject> ObjectsOf(const std::vector<RawObject>& objects,
+                                 std::initializer_list<std::string_view> kinds) {
+  std::vector<RawObject> chosen;
+  std::copy_if(objects.begin(), objects.end(), std::back_inserter(chosen),
+               [&](const RawObject& object) {
+                 return std::find(kinds.begin(), kinds.end(), object.kind) != kinds.end();
+               });
+  return chosen;
+}
+
+std::vector<RawObject> ReadRawObjects(const Model& model) {
   std::vector<RawObject> objects;
-  Collector collector(kinds, &objects);
+  Collector collector(&objects);
   for (const ParsedFile& file : model.files) {
     for (const Document& document : file.documents) {
       if (document.root() != nullptr) collector.Visit(*document.root(), &document.file(), 0);

@@ -22,10 +22,12 @@ struct RawObject {
   Span span;  // the value of metadata.name, else the object's first key
 };
 
-// Every object with a `kind`, items of lists too, in the order of the input; only those of `kinds`
-// where that is not empty.
-std::vector<RawObject> ReadRawObjects(const Model& model,
-                                      std::initializer_list<std::string_view> kinds = {});
+// Every object with a `kind`, items of lists too, in the order of the input.
+std::vector<RawObject> ReadRawObjects(const Model& model);
+
+// Those of `kinds`, in the same order.
+std::vector<RawObject> ObjectsOf(const std::vector<RawObject>& objects,
+                                 std::initializer_list<std::string_view> kinds);
 
 ObjectName NameOf(const RawObject& object);
 

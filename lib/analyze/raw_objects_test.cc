@@ -40,7 +40,7 @@ TEST_CASE("items of lists are objects, known or not") {
   REQUIRE(all.size() == 2);
   CHECK(NameOf(all[0]) == ObjectName{"Service", "shop", "web"});
   CHECK(NameOf(all[1]) == ObjectName{"Thing", "", "one"});
-  CHECK(ReadRawObjects(*model, {"Thing"}).size() == 1);
+  CHECK(ObjectsOf(all, {"Thing"}).size() == 1);
 }
 
 TEST_CASE("an object is found by any place in it") {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "analyze/finding.h"
+#include "analyze/raw_objects.h"
 #include "mesh/mesh.h"
 #include "model/model.h"
 #include "simulate/case.h"
@@ -20,7 +21,8 @@ struct Analysis {
   const Model& model;
   const Mesh& mesh;
   const World& world;
-  int64_t now = 0;            // seconds since the epoch, for certificates and witnesses
+  const std::vector<RawObject>& objects;  // as they are written, read once for all rules
+  int64_t now = 0;                        // seconds since the epoch, for certificates and witnesses
   std::string istio_version;  // as stated by the user ("1.24.3"), "" = the current release
 
   // Whether the input holds any object of this kind or namespace at all; a rule about a missing

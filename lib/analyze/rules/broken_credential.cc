@@ -355,7 +355,7 @@ class Checker {
     }
     if (!any) return;
     for (const RawObject& object :
-         ReadRawObjects(analysis_.model, {"Certificate", "SealedSecret", "ExternalSecret"})) {
+         ObjectsOf(analysis_.objects, {"Certificate", "SealedSecret", "ExternalSecret"})) {
       const Node* name = object.kind == "Certificate" ? NodeAt(object.node, {"spec", "secretName"})
                          : object.kind == "ExternalSecret"
                              ? NodeAt(object.node, {"spec", "target", "name"})

@@ -363,10 +363,10 @@ void CheckControlPortExposed(const Analysis& analysis, Reporter& reporter) {
   for (const Workload& workload : analysis.mesh.workloads()) checker.CheckWorkload(workload);
   for (const VirtualService& routes : analysis.model.virtual_services) checker.CheckRoutes(routes);
   for (const RawObject& route :
-       ReadRawObjects(analysis.model, {"HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"})) {
+       ObjectsOf(analysis.objects, {"HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"})) {
     checker.CheckApiRoute(route);
   }
-  for (const RawObject& ingress : ReadRawObjects(analysis.model, {"Ingress"})) {
+  for (const RawObject& ingress : ObjectsOf(analysis.objects, {"Ingress"})) {
     checker.CheckIngress(ingress);
   }
 }

@@ -388,7 +388,8 @@ const RemovedGroup* FindRemoved(std::string_view group) {
   return nullptr;
 }
 
-void CheckRemovedKinds(const Model& model, Reporter& reporter) {
+void CheckRemovedKinds(const Analysis& analysis, Reporter& reporter) {
+  const Model& model = analysis.model;
   bool any = std::any_of(model.skipped.begin(), model.skipped.end(), [](const auto& skipped) {
     return skipped.reason == Model::Skipped::Reason::kUnknownKind ||
            skipped.reason == Model::Skipped::Reason::kUnsupportedVersion;
@@ -398,7 +399,7 @@ void CheckRemovedKinds(const Model& model, Reporter& reporter) {
           return object.meta.kind == "CustomResourceDefinition";
         });
   if (!any) return;
-  for (const RawObject& object : ReadRawObjects(model)) {
+  for (const RawObject& object : analysis.objects) {
     const Node* version = NodeAt(object.node, {"apiVersion"});
     if (const RemovedGroup* removed = FindRemoved(GroupOfVersion(object.api_version))) {
       Finding& finding = reporter.Report(
@@ -445,7 +446,7 @@ void CheckDeprecatedOrMisplaced(const Analysis& analysis, Reporter& reporter) {
   check_all(model.others);
   for (const PodWorkload& workload : model.pod_workloads) CheckPodKeys(&checker, workload);
   CheckFields(model, reporter);
-  CheckRemovedKinds(model, reporter);
+  CheckRemovedKinds(analysis, reporter);
 }
 
 }  // namespace meshproof

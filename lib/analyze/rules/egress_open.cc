@@ -600,7 +600,7 @@ class InboundWalls {
 
 void CheckInstallation(const Analysis& analysis, Reporter& reporter) {
   for (const RawObject& object :
-       ReadRawObjects(analysis.model, {"IstioOperator", "Istio", "ConfigMap"})) {
+       ObjectsOf(analysis.objects, {"IstioOperator", "Istio", "ConfigMap"})) {
     if (object.kind != "ConfigMap") {
       CheckInjectorValues(NodeAt(object.node, {"spec", "values"}), NameOf(object), object.node,
                           object.span, object.file, reporter);

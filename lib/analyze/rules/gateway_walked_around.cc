@@ -202,7 +202,7 @@ void CheckGatewayWalkedAround(const Analysis& analysis, Reporter& reporter) {
     if (service.service != nullptr) checker.CheckService(service);
   }
   for (const Workload& workload : analysis.mesh.workloads()) checker.CheckHostPorts(workload);
-  for (const RawObject& ingress : ReadRawObjects(analysis.model, {"Ingress"})) {
+  for (const RawObject& ingress : ObjectsOf(analysis.objects, {"Ingress"})) {
     checker.CheckIngress(ingress);
   }
 }

@@ -30,7 +30,7 @@ class Checker {
         reporter_(reporter),
         root_(analysis.model.mesh_config.root_namespace),
         revisions_(Revisions::Of(analysis.model)),
-        injectors_(ReadInjectors(analysis.model)) {
+        injectors_(ReadInjectors(analysis)) {
     for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
       if (policy.target_refs.empty()) Add(policy.meta, policy.selector);
     }

@@ -225,7 +225,7 @@ void CheckDefinitions(const Analysis& analysis, Reporter& reporter) {
     any = any || object.meta.kind == "CustomResourceDefinition";
   }
   if (!any) return;
-  for (const RawObject& object : ReadRawObjects(analysis.model, {"CustomResourceDefinition"})) {
+  for (const RawObject& object : ObjectsOf(analysis.objects, {"CustomResourceDefinition"})) {
     const Node* bundle = NodeAt(object.node, {"metadata", "annotations", kBundle});
     auto version = bundle == nullptr ? std::nullopt : ParseVersion(bundle->text);
     if (!version) continue;

@@ -179,7 +179,7 @@ void CheckWeakenedIstiod(const Analysis& analysis, Reporter& reporter) {
   }
   for (const Model::Skipped& skipped : analysis.model.skipped) {
     if (skipped.kind != "IstioOperator" && skipped.kind != "Istio") continue;
-    for (const RawObject& object : ReadRawObjects(analysis.model, {"IstioOperator", "Istio"})) {
+    for (const RawObject& object : ObjectsOf(analysis.objects, {"IstioOperator", "Istio"})) {
       CheckInstallation(object, checker);
     }
     break;

@@ -153,7 +153,7 @@ class Checker {
   Checker(const Analysis& analysis, Reporter& reporter)
       : analysis_(analysis),
         reporter_(reporter),
-        role_objects_(ReadRawObjects(analysis.model, {"Role", "ClusterRole"})),
+        role_objects_(ObjectsOf(analysis.objects, {"Role", "ClusterRole"})),
         roles_(role_objects_) {
     for (const Workload& workload : analysis.mesh.workloads()) {
       if (workload.mode != ProxyMode::kSidecar && workload.mode != ProxyMode::kAmbient) continue;
@@ -336,12 +336,12 @@ class Checker {
 void CheckWritableIstioConfig(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const RawObject& binding :
-       ReadRawObjects(analysis.model, {"RoleBinding", "ClusterRoleBinding"})) {
+       ObjectsOf(analysis.objects, {"RoleBinding", "ClusterRoleBinding"})) {
     checker.CheckBinding(binding);
   }
   for (const Secret& secret : analysis.model.secrets) checker.CheckTokenSecret(secret);
   for (const PodWorkload& pod : analysis.model.pod_workloads) checker.CheckPod(pod);
-  for (const RawObject& object : ReadRawObjects(analysis.model, {"IstioOperator", "Istio"})) {
+  for (const RawObject& object : ObjectsOf(analysis.objects, {"IstioOperator", "Istio"})) {
     checker.CheckOperator(object);
   }
 }
