@@ -7,9 +7,12 @@
 
 #include "app/analyze.h"
 #include "app/can.h"
+#include "app/cert.h"
 #include "app/compile.h"
 #include "app/describe.h"
 #include "app/graph.h"
+#include "app/jwt.h"
+#include "app/log.h"
 #include "app/test.h"
 
 namespace meshproof {
@@ -17,7 +20,8 @@ namespace meshproof {
 // What a command line asks for: a command, a text to print (help, version), or nothing usable.
 struct CommandLine {
   std::variant<std::monostate, AnalyzeCommandOptions, ExplainOptions, RulesOptions, CanOptions,
-               TestOptions, CompileOptions, DescribeOptions, GraphOptions>
+               TestOptions, CompileOptions, DescribeOptions, GraphOptions, JwtOptions, CertOptions,
+               ExplainLogOptions, ReplayOptions>
       command;
   std::string text;   // to print on standard output; status 0
   std::string error;  // one line; status 2

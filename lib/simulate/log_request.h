@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "mesh/mesh.h"
+#include "simulate/case.h"
+#include "source/access_log.h"
+
+// From a log line back to the request that made it.
+namespace meshproof {
+
+// A line that outlives its reader.
+struct LogRecord {
+  LogKind kind = LogKind::kOther;
+  std::vector<std::pair<LogField, std::string>> fields;  // those that are not empty
+  std::vector<std::pair<std::string, std::string>> headers;
+  uint64_t present = 0;
+
+  std::string_view operator[](LogField field) const;
+  bool Has(LogField field) const { return (present >> static_cast<unsigned>(field) & 1U) != 0; }
+};
+LogRecord Keep(const LogLine& line);
+
+// Whose proxy wrote a line, as far as the line and the mesh tell.
+struct LogTarget {
+  const Workload* workload = nullptr;  // null: not known
+  const MeshService* service = nullptr;
+  int port = 0;  // that the workload listens on; 0: not known
+  // The line is of the caller's own proxy, on the way out: it judges nothing.
+  bool outbound = false;
+};
+// `at`, where not null, is whose log it is. `log_pod` of the line counts too.
+LogTarget FindLogTarget(const Mesh& mesh, const Workload* at, const LogRecord& record);
+
+// What an AuthorizationPolicy's id in Envoy's answers says (istio-semantics section 1.2):
+// "ns[shop]-policy[orders]-rule[0]", with what CUSTOM puts around it.
+struct RbacId {
+  std::string_view ns, name;
+  int rule = -1;
+  std::string_view provider;  // CUSTOM
+  bool bad_custom = false;    // the provider cannot be used: everything is denied
+};
+std::optional<RbacId> ParseRbacId(std::string_view id);
+
+// The request of a line, for its target's proxy; what the log leaves open is open.
+struct LoggedRequest {
+  Case question;
+  bool identity_open = false;  // mutual TLS, and the log does not say who called
+  bool token_open = true;      // the log does not say which token was sent
+  std::string unusable;        // why no request can be made of the line; "" = one can
+};
+LoggedRequest ReadLoggedRequest(const Mesh& mesh, const LogTarget& target, const LogRecord& record);
+
+// How the line says that its request ended. kUndetermined: the line does not tell.
+struct LoggedAnswer {
+  Outcome outcome = Outcome::kAllow;  // kAllow: security let it through, whatever came then
+  int status = 0;
+  std::string flags, details;
+};
+LoggedAnswer ReadLoggedAnswer(const LogRecord& record);
+
+// A way to fill what a log leaves open: baseline, or as one rule would have it.
+struct Completion {
+  Case question;
+  std::vector<std::string> assumed;  // "who called (cluster.local/ns/a/sa/b)"
+};
+// The request as it stands, and for each rule of the policies that reach the target one that gives
+// the rule what it asks for where the log is silent, and one for each of its negations. Where every
+// completion gets the same answer, what is missing does not matter.
+std::vector<Completion> Complete(const Mesh& mesh, const Workload& target,
+                                 const LoggedRequest& request);
+
+}  // namespace meshproof
