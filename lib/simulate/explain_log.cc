@@ -279,35 +279,30 @@ class Explainer {
     auto completions = Complete(world_->mesh(), *target_.workload, request);
     auto verdict =
         world_->Run(completions.front().question, World::Addresses::kAssume, Detail::kTrace);
-    if (!verdict.ok()) return;
-    const NearMiss* nearest = nullptr;
-    for (const auto& miss : verdict.value().near_misses) {
-      // Where the log does not say who called, that the caller differs is no news.
-      bool open = (request.identity_open && IsIdentity(miss.field)) ||
-                  (request.token_open && IsToken(miss.field));
-      if (!open && nearest == nullptr) nearest = &miss;
-    }
-    if (nearest != nullptr) {
-      out_.origin = nearest->origin;
-      if (nearest->span) out_.origin.span = nearest->span;
-      out_.fix = "rule " + std::to_string(nearest->origin.rule) + " of " +
-                 PolicyName(nearest->origin.object->ns, nearest->origin.object->name) +
-                 " comes nearest: its " + nearest->field + " has " + Quote(nearest->wanted) +
-                 ", the request " + Quote(nearest->got) +
-                 (nearest->failed > 1 ? ", and it fails on more" : "");
-      return;
-    }
-    if (verdict.value().near_misses.empty()) return;
-    const NearMiss& miss = verdict.value().near_misses.front();
+    if (!verdict.ok() || verdict.value().near_misses.empty()) return;
+    // Where the log does not say who called, that the caller differs is no news.
+    auto open = [&](const NearMiss& miss) {
+      return (request.identity_open && IsIdentity(miss.field)) ||
+             (request.token_open && IsToken(miss.field));
+    };
+    const auto& misses = verdict.value().near_misses;
+    auto known = std::find_if_not(misses.begin(), misses.end(), open);
+    const NearMiss& miss = known == misses.end() ? misses.front() : *known;
     out_.origin = miss.origin;
     if (miss.span) out_.origin.span = miss.span;
-    std::string what = IsToken(miss.field) ? "a token" : "a caller";
-    bool plaintext = !request.identity_open && IsIdentity(miss.field) &&
-                     !request.question.from_identity && request.question.from_workload.empty();
-    out_.fix = "rule " + std::to_string(miss.origin.rule) + " of " +
-               PolicyName(miss.origin.object->ns, miss.origin.object->name) + " wants " + what +
-               " that its " + miss.field + " name: " + Quote(miss.wanted) +
-               (plaintext ? "; this caller came without mutual TLS and has no identity" : "");
+    std::string rule = "rule " + std::to_string(miss.origin.rule) + " of " +
+                       PolicyName(miss.origin.object->ns, miss.origin.object->name);
+    if (known == misses.end()) {
+      out_.fix = rule + " wants " + (IsToken(miss.field) ? "a token" : "a caller") + " that its " +
+                 miss.field + " name: " + Quote(miss.wanted);
+      return;
+    }
+    out_.fix = rule + " comes nearest: its " + miss.field + " has " + Quote(miss.wanted) +
+               ", the request " + Quote(miss.got);
+    if (miss.failed > 1) out_.fix += ", and it fails on more";
+    if (IsIdentity(miss.field) && request.question.tls == CaseTls::kPlaintext) {
+      out_.fix += "; who comes without mutual TLS has no identity: give the client a sidecar";
+    }
   }
 
   static bool IsIdentity(std::string_view field) {
