@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <fstream>
+#include <iostream>
 #include <sstream>
 
 #include "app/memory_files.h"
@@ -280,6 +282,35 @@ TEST_CASE("cert: secrets of dumps in either spelling, and of manifests") {
     Ran ran = Run({"cert", good, "--now", kNow, "--format", "json"}, files);
     CHECK_MESSAGE(ran.status == 0, (ran.out + ran.err));
     CHECK(JsonOf(ran).Find("certificates")->as_array().size() == 3);
+  }
+}
+
+TEST_CASE("cert: the recorded dumps hold good certificates, however they are printed") {
+  const char* given = std::getenv("MESHPROOF_SHARED");
+  std::string root = (given != nullptr ? given : std::string(MESHPROOF_ROOT) + "/../shared") +
+                     "/golden/dumps/istiod";
+  auto names = RealFileSystem().List(root);
+  if (!names.ok()) {
+    std::cout << "skipped: the recorded dumps are not here\n";
+    return;
+  }
+  for (const auto& name : names.value()) {
+    CAPTURE(name);
+    std::vector<std::string> prints;
+    for (const char* file : {"config_dump.json", "istioctl-secret.json"}) {
+      Ran ran = Run({"cert", root + "/" + name + "/" + file, "--now", "2026-11-15T00:00:00Z",
+                     "--format", "json"},
+                    RealFileSystem());
+      CHECK(ran.status == 0);
+      Json json = JsonOf(ran);
+      std::string all;
+      for (const auto& certificate : json.Find("certificates")->as_array()) {
+        all += certificate.Find("fingerprint")->as_string() + " ";
+      }
+      CHECK_FALSE(all.empty());
+      prints.push_back(all);
+    }
+    CHECK(prints[0] == prints[1]);
   }
 }
 

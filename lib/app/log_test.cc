@@ -200,6 +200,18 @@ TEST_CASE("explain-log: each kind of answer has its sentence") {
              "TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED";
        }),
        "this side does not trust the other's certificate", "compare roots"},
+      {with([](LineParts* p) { p->details = "rbac_access_denied_matched_policy[none]"; }),
+       "403 (a gRPC call, logged as 200) by the proxy of shop/orders: ALLOW policies apply",
+       "comes nearest"},
+      {with([](LineParts* p) {
+         p->status = "502";
+         p->details = "direct_response";
+         p->cluster = "BlackHoleCluster";
+         p->authority = "example.com";
+         p->sni = "-";
+       }),
+       "nothing in the mesh names example.com, and outboundTrafficPolicy is REGISTRY_ONLY",
+       "ServiceEntry"},
       {with([](LineParts* p) {
          p->status = "503";
          p->flags = "NC";
@@ -353,6 +365,13 @@ TEST_CASE("replay: from one set of policies to another") {
   Ran text = Run({"replay", "a.log", "mesh.yaml", "--against", "new.yaml"}, files);
   CHECK(Contains(text.out, "newly refused"));
   CHECK(Run({"replay", "a.log", "mesh.yaml", "--against", "mesh.yaml"}, files).status == 0);
+  // A gRPC refusal, which is logged as 200, is still one.
+  LineParts grpc;
+  grpc.request = "POST /other HTTP/2";
+  grpc.details = "rbac_access_denied_matched_policy[none]";
+  files.Put("grpc.log", LineOf(grpc));
+  Ran same = Run({"replay", "grpc.log", "mesh.yaml"}, files);
+  CHECK_MESSAGE(same.status == 0, same.out);
 }
 
 TEST_CASE("replay: plaintext, gateways, outbound lines") {

@@ -191,6 +191,9 @@ class Explainer {
       NoRoute();
     } else if (details == "via_upstream") {
       Upstream();
+    } else if (record_[LogField::kUpstreamCluster].starts_with("BlackHoleCluster") ||
+               record_[LogField::kRouteName] == "block_all") {
+      BlackHole();
     } else if (!record_[LogField::kTransportFailure].empty()) {
       TransportFailure();
     } else {
@@ -206,7 +209,9 @@ class Explainer {
   }
 
   std::string Answer() const {
-    return out_.status == 0 ? "the connection was closed" : std::to_string(out_.status);
+    if (out_.status == 0) return "the connection was closed";
+    bool grpc = record_[LogField::kStatus] == "200" && out_.status != 200;
+    return std::to_string(out_.status) + (grpc ? " (a gRPC call, logged as 200)" : "");
   }
 
   // The id of the rule that matched, or `none`: an ALLOW policy applies and nothing matched.
@@ -455,6 +460,14 @@ class Explainer {
         "look at the log of the proxy there: it, or the application behind it, answered");
   }
 
+  void BlackHole() {
+    std::string_view authority = record_[LogField::kAuthority];
+    Say(Answer() + ": nothing in the mesh names " +
+            (authority.empty() ? std::string(record_[LogField::kLocal]) : std::string(authority)) +
+            ", and outboundTrafficPolicy is REGISTRY_ONLY",
+        "add a ServiceEntry for it, or show it to this workload's Sidecar resource");
+  }
+
   void TransportFailure() {
     std::string_view reason = record_[LogField::kTransportFailure];
     auto has = [&](std::string_view text) { return reason.find(text) != std::string_view::npos; };
@@ -596,6 +609,7 @@ bool Passed(const LogLine& line) {
       break;
   }
   std::string_view status = line[LogField::kStatus];
+  if (status == "200" && IsRefusal(line[LogField::kDetails])) return false;  // gRPC
   if (!line[LogField::kFlags].empty()) {
     // A delay that was injected, or an answer from a cache, is an answer all the same.
     return status.starts_with('2') || status.starts_with('3') || status == "101";

@@ -128,12 +128,10 @@ std::vector<const Workload*> SidecarsOn(const Mesh& mesh, int port) {
   return found;
 }
 
-bool IsRefusal(std::string_view details) {
-  constexpr std::string_view kStarts[] = {"rbac_access_denied", "jwt_authn_access_denied",
-                                          "ext_authz_denied", "ext_authz_error",
-                                          "ext_authz_invalid"};
-  return std::any_of(std::begin(kStarts), std::end(kStarts),
-                     [&](std::string_view start) { return details.starts_with(start); });
+// The HTTP status that a refusal has where the call is not gRPC.
+int StatusBehind(std::string_view details) {
+  bool token = details.starts_with("jwt_authn_access_denied{");
+  return token && details.find("Audiences") == std::string_view::npos ? 401 : 403;
 }
 
 std::string Identity(const Mesh& mesh, std::string_view path) {
@@ -493,6 +491,7 @@ LoggedRequest ReadLoggedRequest(const Mesh& mesh, const LogTarget& target,
   question.to_workload = NameOf(*target.workload);
   question.to_port = target.port;
   if (auto time = ParseTime(record[LogField::kStartTime])) question.now = *time;
+  question.to_ip = ParseIpAddress(HostOfAddress(record[LogField::kLocal]));
 
   std::string_view protocol = record[LogField::kProtocol];
   std::string_view method = record[LogField::kMethod];
@@ -503,7 +502,8 @@ LoggedRequest ReadLoggedRequest(const Mesh& mesh, const LogTarget& target,
     question.protocol = protocol == "HTTP/2" || protocol == "HTTP/3" ? WireProtocol::kHttp2
                         : protocol == "HTTP/1.0"                     ? WireProtocol::kHttp10
                                                                      : WireProtocol::kHttp1;
-    if (!record[LogField::kGrpcStatus].empty()) question.protocol = WireProtocol::kGrpc;
+    bool refused = record[LogField::kStatus] == "200" && IsRefusal(record[LogField::kDetails]);
+    if (refused || !record[LogField::kGrpcStatus].empty()) question.protocol = WireProtocol::kGrpc;
     question.method = std::string(method);
     question.path = std::string(record[LogField::kPath]);
     if (question.path.empty()) {
@@ -571,6 +571,14 @@ LoggedRequest ReadLoggedRequest(const Mesh& mesh, const LogTarget& target,
   return out;
 }
 
+bool IsRefusal(std::string_view details) {
+  constexpr std::string_view kStarts[] = {"rbac_access_denied", "jwt_authn_access_denied",
+                                          "ext_authz_denied", "ext_authz_error",
+                                          "ext_authz_invalid"};
+  return std::any_of(std::begin(kStarts), std::end(kStarts),
+                     [&](std::string_view start) { return details.starts_with(start); });
+}
+
 LoggedAnswer ReadLoggedAnswer(const LogRecord& record) {
   LoggedAnswer answer;
   answer.status = NumberOf(record[LogField::kStatus]);
@@ -583,6 +591,8 @@ LoggedAnswer ReadLoggedAnswer(const LogRecord& record) {
     answer.outcome = Outcome::kReject;
   } else if (IsRefusal(details)) {
     answer.outcome = Outcome::kDeny;
+    // A gRPC call's refusal is logged as 200: the status of its trailers stands for this one.
+    if (answer.status == 200) answer.status = StatusBehind(details);
   } else if (!record.Has(LogField::kDetails) && (answer.status == 401 || answer.status == 403)) {
     answer.outcome = Outcome::kUndetermined;
   }

@@ -56,10 +56,14 @@ struct LoggedRequest {
 };
 LoggedRequest ReadLoggedRequest(const Mesh& mesh, const LogTarget& target, const LogRecord& record);
 
+// Whether response_code_details or termination details are a policy's, a token's or an
+// authorizer's.
+bool IsRefusal(std::string_view details);
+
 // How the line says that its request ended. kUndetermined: the line does not tell.
 struct LoggedAnswer {
   Outcome outcome = Outcome::kAllow;  // kAllow: security let it through, whatever came then
-  int status = 0;
+  int status = 0;  // of a gRPC refusal, logged as 200: the HTTP status that it stands for
   std::string flags, details;
 };
 LoggedAnswer ReadLoggedAnswer(const LogRecord& record);
