@@ -281,9 +281,8 @@ class Explainer {
   void NearestRule() {
     LoggedRequest request = ReadLoggedRequest(world_->mesh(), target_, record_);
     if (!request.unusable.empty()) return;
-    auto completions = Complete(world_->mesh(), *target_.workload, request);
-    auto verdict =
-        world_->Run(completions.front().question, World::Addresses::kAssume, Detail::kTrace);
+    Case question = Complete({{&world_->mesh(), target_.workload}}, request).all.front().question;
+    auto verdict = world_->Run(question, World::Addresses::kAssume, Detail::kTrace);
     if (!verdict.ok() || verdict.value().near_misses.empty()) return;
     // Where the log does not say who called, that the caller differs is no news.
     auto open = [&](const NearMiss& miss) {

@@ -5,6 +5,8 @@
 #include "simulate/log_request.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "base/text.h"
 #include "simulate/fields.h"
@@ -134,218 +136,244 @@ int StatusBehind(std::string_view details) {
   return token && details.find("Audiences") == std::string_view::npos ? 401 : 403;
 }
 
-std::string Identity(const Mesh& mesh, std::string_view path) {
-  return "spiffe://" + mesh.config().trust_domain + std::string(path);
-}
-
-// An identity that a `principals` value takes.
-std::string PrincipalLike(const Mesh& mesh, std::string_view value) {
-  std::string text(value);
-  if (text == "*") return Identity(mesh, "/ns/any/sa/any");
-  if (text.ends_with('*')) {
-    text.pop_back();
-    text += text.find('/') == std::string::npos ? "/ns/any/sa/any" : "any";
-    if (text.find('/') == 0) text = mesh.config().trust_domain + text;
-  } else if (text.starts_with('*')) {
-    text = mesh.config().trust_domain + "/ns/any" +
-           (text.size() > 1 && text[1] == '/' ? "" : "/sa/any") + text.substr(1);
-  }
-  return text.starts_with("spiffe://") ? text : "spiffe://" + text;
-}
-
-// A value that a string of a policy takes.
-std::string Like(std::string_view value) {
-  if (value == "*") return "any";
-  std::string text(value);
-  if (text.ends_with('*')) text.replace(text.size() - 1, 1, "any");
-  if (text.starts_with('*')) text.replace(0, 1, "any");
-  return text;
-}
-
 // "request.headers[x-team]" with `prefix` "request.headers[": "x-team".
 std::string_view Bracketed(std::string_view key, std::string_view prefix) {
   if (!key.starts_with(prefix) || !key.ends_with(']')) return {};
   return key.substr(prefix.size(), key.size() - prefix.size() - 1);
 }
 
-class Completer {
- public:
-  Completer(const Mesh& mesh, const LoggedRequest& request) : mesh_(mesh), request_(request) {}
-
-  std::vector<Completion> Run(const PolicySet& policies) {
-    Completion baseline;
-    baseline.question = request_.question;
-    if (request_.identity_open) {
-      baseline.question.from_identity = Identity(mesh_, "/ns/unknown/sa/unknown");
+// Strings that tell the values of policies apart: one that each takes, and one that a prefix and a
+// suffix take together. `any` fills what a wildcard leaves open.
+std::vector<std::string> Representatives(const std::set<std::string>& values) {
+  std::set<std::string> out;
+  for (const auto& value : values) {
+    if (value == "*") {
+      out.insert("any");
+    } else if (value.ends_with('*')) {
+      std::string prefix = value.substr(0, value.size() - 1);
+      out.insert(prefix + "any");
+      for (const auto& other : values) {
+        if (other.size() > 1 && other.starts_with('*')) out.insert(prefix + other.substr(1));
+      }
+    } else if (value.starts_with('*')) {
+      out.insert("any" + value.substr(1));
+    } else {
+      out.insert(value);
     }
-    out_.push_back(std::move(baseline));
+  }
+  return {out.begin(), out.end()};
+}
+
+// What the rules of some proxies name in parts of a request that a log may leave open.
+class Vocabulary {
+ public:
+  void Add(const JudgingProxy& proxy) {
+    trust_domain_ = proxy.mesh->config().trust_domain;
+    PolicySet policies = proxy.mesh->PoliciesFor(*proxy.workload);
     for (const auto* list : {&policies.custom, &policies.deny, &policies.allow}) {
       for (const auto* policy : *list) {
-        if (policy->dry_run) continue;
         for (const auto& rule : policy->rules) AddRule(rule);
       }
     }
-    if (request_.token_open) AddIssuers(policies);
-    return std::move(out_);
-  }
-
- private:
-  // What one rule asks for in parts that the log does not have.
-  void AddRule(const AuthorizationPolicy::Rule& rule) {
-    static const AuthorizationPolicy::Source kAnySource;
-    std::vector<const AuthorizationPolicy::Source*> sources;
-    for (const auto& source : rule.from) sources.push_back(&source);
-    if (sources.empty()) sources.push_back(&kAnySource);
-    for (const auto* source : sources) {
-      Begin();
-      GiveSource(*source);
-      for (const auto& condition : rule.when) GiveCondition(condition);
-      End();
-      AddNegations(*source);
-    }
-    for (const auto& condition : rule.when) {
-      if (condition.not_values.empty()) continue;
-      Begin();
-      GiveValue(condition.key.value, condition.not_values.values.front().value);
-      End();
-    }
-  }
-
-  void GiveSource(const AuthorizationPolicy::Source& source) {
-    if (!source.principals.empty()) {
-      Call(PrincipalLike(mesh_, source.principals.values.front().value));
-    } else if (!source.service_accounts.empty()) {
-      Call(AccountLike(source.service_accounts.values.front().value));
-    } else if (!source.namespaces.empty()) {
-      Call(Identity(mesh_, "/ns/" + Like(source.namespaces.values.front().value) + "/sa/any"));
-    }
-    if (!source.request_principals.empty()) {
-      SendPrincipal(source.request_principals.values.front().value);
-    }
-  }
-
-  // A negation is told apart by a request that has what is excluded.
-  void AddNegations(const AuthorizationPolicy::Source& source) {
-    auto each = [&](const TextList& list, auto give) {
-      if (list.empty()) return;
-      Begin();
-      give(list.values.front().value);
-      End();
-    };
-    each(source.not_principals, [&](std::string_view v) { Call(PrincipalLike(mesh_, v)); });
-    each(source.not_service_accounts, [&](std::string_view v) { Call(AccountLike(v)); });
-    each(source.not_namespaces,
-         [&](std::string_view v) { Call(Identity(mesh_, "/ns/" + Like(v) + "/sa/any")); });
-    each(source.not_request_principals, [&](std::string_view v) { SendPrincipal(v); });
-  }
-
-  void GiveCondition(const AuthorizationPolicy::Condition& condition) {
-    if (!condition.values.empty()) {
-      GiveValue(condition.key.value, condition.values.values.front().value);
-    }
-  }
-
-  void GiveValue(std::string_view key, std::string_view value) {
-    if (key == "source.principal") {
-      Call(PrincipalLike(mesh_, value));
-    } else if (key == "source.serviceAccount") {
-      Call(AccountLike(value));
-    } else if (key == "source.namespace") {
-      Call(Identity(mesh_, "/ns/" + Like(value) + "/sa/any"));
-    } else if (key == "request.auth.principal") {
-      SendPrincipal(value);
-    } else if (key == "request.auth.audiences") {
-      SendClaim("aud", Like(value));
-    } else if (key == "request.auth.presenter") {
-      SendClaim("azp", Like(value));
-    } else if (auto claim = Bracketed(key, "request.auth.claims["); !claim.empty()) {
-      SendClaim(claim, Like(value));
-    } else if (auto header = Bracketed(key, "request.headers["); !header.empty()) {
-      SendHeader(header, Like(value));
-    }
-  }
-
-  std::string AccountLike(std::string_view value) const {
-    size_t slash = value.find('/');
-    std::string ns = slash == std::string_view::npos ? "any" : Like(value.substr(0, slash));
-    return Identity(mesh_, "/ns/" + ns + "/sa/" + Like(value.substr(slash + 1)));
-  }
-
-  void Call(std::string identity) {
-    if (!request_.identity_open) return;
-    open_.question.from_identity = std::move(identity);
-    open_.assumed.push_back("who called");
-  }
-
-  void SendPrincipal(std::string_view value) {
-    std::string text = value == "*" ? "any/any" : Like(value);
-    size_t slash = text.rfind('/');
-    SendClaim("iss", text.substr(0, slash));
-    SendClaim("sub", slash == std::string::npos ? "any" : text.substr(slash + 1));
-  }
-
-  // "group" or "a][b" of nested claims.
-  void SendClaim(std::string_view name, std::string value) {
-    if (!request_.token_open) return;
-    auto& claims = open_.question.claims;
-    if (!claims) claims = Json::MakeObject();
-    auto parts = SplitClaim(name);
-    Json nested = Json(std::move(value));
-    for (size_t i = parts.size(); i-- > 1;) {
-      nested = Json::MakeObject({{parts[i], std::move(nested)}});
-    }
-    claims->Set(parts[0], std::move(nested));
-    open_.assumed.push_back("which token was sent");
-  }
-
-  static std::vector<std::string> SplitClaim(std::string_view name) {
-    std::vector<std::string> parts;
-    while (true) {
-      size_t at = name.find("][");
-      parts.emplace_back(name.substr(0, at));
-      if (at == std::string_view::npos) return parts;
-      name.remove_prefix(at + 2);
-    }
-  }
-
-  void SendHeader(std::string_view name, std::string value) {
-    for (const auto& [known, ignored] : request_.question.headers) {
-      if (EqualsIgnoreCase(known, name)) return;
-    }
-    // Envoy's own names of what a log does have.
-    if (name.starts_with(':') || EqualsIgnoreCase(name, "host")) return;
-    open_.question.headers.emplace_back(name, std::move(value));
-    open_.assumed.push_back("the header " + std::string(name));
-  }
-
-  // A valid token of each issuer, for rules that ask for no claim of it.
-  void AddIssuers(const PolicySet& policies) {
     for (const auto* authentication : policies.request_authentications) {
       for (const auto& rule : authentication->jwt_rules) {
-        Begin();
-        SendClaim("iss", std::string(rule.issuer.value));
-        SendClaim("sub", "any");
-        End();
+        issuers_.emplace(rule.issuer.value);
+        AddReadHeaders(rule);
       }
     }
   }
 
-  void Begin() {
-    open_ = {};
-    open_.question = out_.front().question;
+  std::vector<std::string> Identities() const {
+    std::set<std::string> out = {Identity("/ns/unknown/sa/unknown")};
+    std::set<std::string> names;
+    for (const auto& principal : principals_) {
+      std::string text = principal.starts_with("spiffe://") ? principal.substr(9) : principal;
+      // A suffix needs a trust domain in front, a prefix a service account behind.
+      if (text == "*") {
+        text = trust_domain_ + "/ns/any/sa/any";
+      } else if (text.starts_with('*')) {
+        text = trust_domain_ + "/ns/any" + (text.substr(1, 1) == "/" ? "" : "/sa/any") +
+               text.substr(1);
+      }
+      names.insert(text);
+    }
+    for (const auto& name : Representatives(names)) out.insert("spiffe://" + name);
+    for (const auto& name : Representatives(namespaces_)) {
+      out.insert(Identity("/ns/" + name + "/sa/any"));
+      for (const auto& account : Representatives(bare_accounts_)) {
+        out.insert(Identity("/ns/" + name + "/sa/" + account));
+      }
+    }
+    for (const auto& account : Representatives(bare_accounts_)) {
+      out.insert(Identity("/ns/any/sa/" + account));
+    }
+    for (const auto& account : Representatives(accounts_)) {
+      size_t slash = account.find('/');
+      out.insert(Identity("/ns/" + account.substr(0, slash) + "/sa/" + account.substr(slash + 1)));
+    }
+    std::vector<std::string> list(out.begin(), out.end());
+    // The one that no rule names stands first.
+    auto unknown = std::find(list.begin(), list.end(), Identity("/ns/unknown/sa/unknown"));
+    std::rotate(list.begin(), unknown, unknown + 1);
+    return list;
   }
 
-  void End() {
-    auto& assumed = open_.assumed;
-    std::sort(assumed.begin(), assumed.end());
-    assumed.erase(std::unique(assumed.begin(), assumed.end()), assumed.end());
-    if (!assumed.empty()) out_.push_back(std::move(open_));
+  // Claims of valid tokens; the first entry is no token. Empty: too many.
+  std::vector<std::optional<Json>> Tokens(size_t most) const {
+    std::vector<std::optional<Json>> out = {std::nullopt};
+    if (issuers_.empty()) return out;  // no filter reads a token
+    std::vector<Json> tokens;
+    std::set<std::string> subjects = subjects_;
+    subjects.insert("unknown");
+    std::set<std::string> named = issuers_;
+    if (named.erase("") > 0) named.insert(named_issuers_.begin(), named_issuers_.end());
+    if (named.empty()) named.insert("unknown");
+    for (const auto& issuer : named) {
+      for (const auto& subject : Representatives(subjects)) {
+        tokens.push_back(Json::MakeObject({{"iss", issuer}, {"sub", subject}}));
+      }
+    }
+    auto claims = claims_;
+    for (const auto& [header, claim] : claim_headers_) {
+      auto values = headers_.find(header);
+      if (values == headers_.end()) continue;
+      claims[claim].insert(values->second.begin(), values->second.end());
+    }
+    for (const auto& [name, values] : claims) {
+      std::vector<std::string> texts = Representatives(values);
+      if (tokens.size() * (texts.size() + 2) > most) return {};
+      std::vector<Json> longer = tokens;
+      for (const auto& token : tokens) {
+        Json all = Json::MakeArray();
+        for (const auto& text : texts) {
+          longer.push_back(With(token, name, text));
+          all.Append(text);
+        }
+        if (texts.size() > 1) longer.push_back(With(token, name, std::move(all)));
+      }
+      tokens = std::move(longer);
+    }
+    for (auto& token : tokens) out.emplace_back(std::move(token));
+    return out;
   }
 
-  const Mesh& mesh_;
-  const LoggedRequest& request_;
-  std::vector<Completion> out_;
-  Completion open_;
+  const std::map<std::string, std::set<std::string>>& headers() const { return headers_; }
+
+ private:
+  std::string Identity(std::string_view path) const {
+    return "spiffe://" + trust_domain_ + std::string(path);
+  }
+
+  // "a][b" of nested claims.
+  static Json With(const Json& token, std::string_view name, Json value) {
+    Json out = token;
+    std::vector<std::string> parts;
+    for (size_t at = name.find("]["); at != std::string_view::npos; at = name.find("][")) {
+      parts.emplace_back(name.substr(0, at));
+      name.remove_prefix(at + 2);
+    }
+    for (size_t i = parts.size(); i-- > 0;) {
+      value = Json::MakeObject({{std::string(name), std::move(value)}});
+      name = parts[i];
+    }
+    out.Set(std::string(name), std::move(value));
+    return out;
+  }
+
+  void AddRule(const AuthorizationPolicy::Rule& rule) {
+    for (const auto& source : rule.from) {
+      AddAll(source.principals, &principals_);
+      AddAll(source.not_principals, &principals_);
+      AddAll(source.namespaces, &namespaces_);
+      AddAll(source.not_namespaces, &namespaces_);
+      for (const auto* list : {&source.service_accounts, &source.not_service_accounts}) {
+        for (const auto& value : list->values) AddAccount(value.value);
+      }
+      for (const auto* list : {&source.trust_domains, &source.not_trust_domains}) {
+        for (const auto& value : list->values) {
+          principals_.insert(std::string(value.value) + "/ns/any/sa/any");
+        }
+      }
+      for (const auto* list : {&source.request_principals, &source.not_request_principals}) {
+        for (const auto& value : list->values) AddRequestPrincipal(value.value);
+      }
+    }
+    for (const auto& condition : rule.when) {
+      for (const auto* list : {&condition.values, &condition.not_values}) {
+        for (const auto& value : list->values) AddCondition(condition.key.value, value.value);
+      }
+    }
+  }
+
+  static void AddAll(const TextList& list, std::set<std::string>* out) {
+    for (const auto& value : list.values) out->emplace(value.value);
+  }
+
+  void AddAccount(std::string_view value) {
+    if (value.find('/') == std::string_view::npos) {
+      bare_accounts_.emplace(value);
+    } else {
+      accounts_.emplace(value);
+    }
+  }
+
+  void AddRequestPrincipal(std::string_view value) {
+    if (value == "*") return;
+    size_t slash = value.rfind('/');
+    if (slash == std::string_view::npos) {
+      // "*you" may be the end of a subject, "http*" the start of an issuer.
+      if (value.starts_with('*')) subjects_.emplace(value);
+      if (value.ends_with('*'))
+        named_issuers_.insert(std::string(value.substr(0, value.size() - 1)));
+      return;
+    }
+    named_issuers_.emplace(value.substr(0, slash));
+    subjects_.emplace(value.substr(slash + 1));
+  }
+
+  void AddCondition(std::string_view key, std::string_view value) {
+    if (key == "source.principal") {
+      principals_.emplace(value);
+    } else if (key == "source.namespace") {
+      namespaces_.emplace(value);
+    } else if (key == "source.serviceAccount") {
+      AddAccount(value);
+    } else if (key == "request.auth.principal") {
+      AddRequestPrincipal(value);
+    } else if (key == "request.auth.audiences") {
+      claims_["aud"].emplace(value);
+    } else if (key == "request.auth.presenter") {
+      claims_["azp"].emplace(value);
+    } else if (auto claim = Bracketed(key, "request.auth.claims["); !claim.empty()) {
+      if (claim == "iss") {
+        named_issuers_.emplace(value);
+      } else if (claim == "sub") {
+        subjects_.emplace(value);
+      } else {
+        claims_[std::string(claim)].emplace(value);
+      }
+    } else if (auto header = Bracketed(key, "request.headers["); !header.empty()) {
+      // A log has these under names of their own.
+      if (!header.starts_with(':') && !EqualsIgnoreCase(header, "host")) {
+        headers_[ToLower(header)].emplace(value);
+      }
+    }
+  }
+
+  // What a filter sets from a claim is not the client's to send: the claim's values count.
+  void AddReadHeaders(const JwtRule& rule) {
+    for (const auto& [header, claim] : rule.output_claim_to_headers) {
+      std::string name;
+      for (char c : claim.value) name += c == '.' ? std::string("][") : std::string(1, c);
+      claim_headers_.emplace_back(ToLower(header.value), std::move(name));
+    }
+  }
+
+  std::string trust_domain_;
+  std::set<std::string> principals_, namespaces_, accounts_, bare_accounts_;
+  std::set<std::string> issuers_, named_issuers_, subjects_;
+  std::vector<std::pair<std::string, std::string>> claim_headers_;  // header, claim
+  std::map<std::string, std::set<std::string>> claims_, headers_;
 };
 
 }  // namespace
@@ -599,9 +627,63 @@ LoggedAnswer ReadLoggedAnswer(const LogRecord& record) {
   return answer;
 }
 
-std::vector<Completion> Complete(const Mesh& mesh, const Workload& target,
-                                 const LoggedRequest& request) {
-  return Completer(mesh, request).Run(mesh.PoliciesFor(target));
+Completions Complete(const std::vector<JudgingProxy>& proxies, const LoggedRequest& request) {
+  constexpr size_t kMost = 1024;
+  Vocabulary vocabulary;
+  for (const auto& proxy : proxies) vocabulary.Add(proxy);
+  Completions out;
+  Completions::One first;
+  first.question = request.question;
+  out.all.push_back(std::move(first));
+
+  // One open part after the other multiplies what there is.
+  auto multiply = [&](std::string part, size_t values, auto give) {
+    if (out.too_many || values < 2) return;
+    if (out.all.size() * values > kMost) {
+      out.too_many = true;
+      out.all.resize(1);
+      return;
+    }
+    out.open.push_back(std::move(part));
+    std::vector<Completions::One> longer;
+    for (size_t i = 0; i < values; ++i) {
+      for (const auto& one : out.all) {
+        Completions::One next = one;
+        next.choice.push_back(i);
+        give(i, &next.question);
+        longer.push_back(std::move(next));
+      }
+    }
+    out.all = std::move(longer);
+  };
+  if (request.identity_open) {
+    std::vector<std::string> identities = vocabulary.Identities();
+    out.all.front().question.from_identity = identities.front();
+    multiply("who called", identities.size(),
+             [&](size_t i, Case* question) { question->from_identity = identities[i]; });
+  }
+  if (request.token_open) {
+    auto tokens = vocabulary.Tokens(kMost);
+    out.too_many = out.too_many || tokens.empty();
+    multiply("which token was sent", tokens.size(), [&](size_t i, Case* question) {
+      if (tokens[i]) question->claims = *tokens[i];
+    });
+  }
+  for (const auto& [name, values] : vocabulary.headers()) {
+    const auto& known = request.question.headers;
+    if (request.question.protocol == WireProtocol::kTcp) break;
+    if (std::any_of(known.begin(), known.end(),
+                    [&](const auto& header) { return EqualsIgnoreCase(header.first, name); })) {
+      continue;
+    }
+    // The log has these headers' fields, and they were empty.
+    if (name == "user-agent" || name == "x-forwarded-for") continue;
+    std::vector<std::string> texts = Representatives(values);
+    multiply("the header " + name, texts.size() + 1, [&](size_t i, Case* question) {
+      if (i > 0) question->headers.emplace_back(name, texts[i - 1]);
+    });
+  }
+  return out;
 }
 
 }  // namespace meshproof

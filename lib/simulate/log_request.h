@@ -68,15 +68,26 @@ struct LoggedAnswer {
 };
 LoggedAnswer ReadLoggedAnswer(const LogRecord& record);
 
-// A way to fill what a log leaves open: baseline, or as one rule would have it.
-struct Completion {
-  Case question;
-  std::vector<std::string> assumed;  // "who called (cluster.local/ns/a/sa/b)"
+// The requests that a line can stand for, as far as rules tell them apart.
+struct Completions {
+  std::vector<std::string> open;  // what the log leaves open: "who called", "the header x-team"
+  struct One {
+    Case question;
+    std::vector<size_t> choice;  // per open part: 0 = nothing that a rule names
+  };
+  std::vector<One> all;   // the first one has nothing that a rule names
+  bool too_many = false;  // `all` holds the first one alone
 };
-// The request as it stands, and for each rule of the policies that reach the target one that gives
-// the rule what it asks for where the log is silent, and one for each of its negations. Where every
-// completion gets the same answer, what is missing does not matter.
-std::vector<Completion> Complete(const Mesh& mesh, const Workload& target,
-                                 const LoggedRequest& request);
+
+// One proxy whose policies judge the request.
+struct JudgingProxy {
+  const Mesh* mesh = nullptr;
+  const Workload* workload = nullptr;
+};
+
+// Every combination of the values that the rules of these proxies name for what the log leaves
+// open, and of none of them. Where all get the same answer, what is missing does not matter.
+// Assumed: a claim or header that no rule names has no bearing, a header stands once.
+Completions Complete(const std::vector<JudgingProxy>& proxies, const LoggedRequest& request);
 
 }  // namespace meshproof

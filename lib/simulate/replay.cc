@@ -13,8 +13,6 @@
 namespace meshproof {
 namespace {
 
-constexpr size_t kMaxCompletions = 256;
-
 bool NoRoute(std::string_view details, int status) {
   return status == 404 && details == "route_not_found";
 }
@@ -125,7 +123,7 @@ class Run {
   }
 
   void Compare(const Mesh& mesh) {
-    auto completions = Complete(mesh, *target_, answer_.request);
+    std::vector<JudgingProxy> proxies = {{&mesh, target_}};
     if (worlds_.before != nullptr) {
       const Mesh& old = worlds_.before->mesh();
       const Workload* same = old.FindWorkload(target_->ns, target_->name);
@@ -133,18 +131,19 @@ class Run {
         answer_.undecided = NameOf(*target_) + " is not in the input before";
         return;
       }
-      auto more = Complete(old, *same, answer_.request);
-      for (size_t i = 1; i < more.size(); ++i) completions.push_back(std::move(more[i]));
+      proxies.push_back({&old, same});
     }
-    if (completions.size() > kMaxCompletions) {
+    Completions completions = Complete(proxies, answer_.request);
+    if (completions.too_many) {
       answer_.undecided =
           "too many rules of " + NameOf(*target_) + " depend on what the log does not hold";
       return;
     }
     std::vector<Outcomes> all;
-    for (auto& completion : completions) {
+    for (auto& completion : completions.all) {
       Outcomes one;
-      if (!RunOne(&completion, &one)) return;
+      one.completion = &completion;
+      if (!RunOne(&completion.question, &one)) return;
       all.push_back(std::move(one));
     }
     KeepThoseThatFitTheLog(&all);
@@ -152,26 +151,24 @@ class Run {
   }
 
   struct Outcomes {
-    size_t completion = 0;
+    const Completions::One* completion = nullptr;
     AnswerClass before, after;
     Verdict verdict;                 // after
     std::optional<Verdict> earlier;  // before
     std::string missing;
   };
 
-  bool RunOne(Completion* completion, Outcomes* out) {
-    out->completion = count_++;
-    Case& question = completion->question;
+  bool RunOne(Case* question, Outcomes* out) {
     if (worlds_.before != nullptr) {
-      LearnAuthorizer(&question);
-      out->earlier = Ask(*worlds_.before, question);
+      LearnAuthorizer(question);
+      out->earlier = Ask(*worlds_.before, *question);
       if (!out->earlier) return false;
       out->before = ClassOf(*out->earlier);
       if (!out->earlier->missing.empty()) out->missing = out->earlier->missing.front();
     } else {
       out->before = ClassOf(answer_.was);
     }
-    auto verdict = Ask(*worlds_.after, question);
+    auto verdict = Ask(*worlds_.after, *question);
     if (!verdict) return false;
     out->verdict = std::move(*verdict);
     out->after = ClassOf(out->verdict);
@@ -189,7 +186,7 @@ class Run {
         all->end());
   }
 
-  void Conclude(const std::vector<Completion>& completions, std::vector<Outcomes>& all) {
+  void Conclude(const Completions& completions, std::vector<Outcomes>& all) {
     for (const auto& one : all) {
       if (one.after.outcome != Outcome::kUndetermined &&
           one.before.outcome != Outcome::kUndetermined) {
@@ -199,21 +196,11 @@ class Run {
       return;
     }
     Outcomes& first = all.front();
-    std::vector<std::string> deciding;
-    for (const auto& one : all) {
-      if (one.after == first.after && one.before == first.before) continue;
-      const auto& assumed = completions[one.completion].assumed;
-      deciding.insert(deciding.end(), assumed.begin(), assumed.end());
-      if (assumed.empty()) {
-        const auto& other = completions[first.completion].assumed;
-        deciding.insert(deciding.end(), other.begin(), other.end());
-      }
-    }
-    if (!deciding.empty()) {
-      std::sort(deciding.begin(), deciding.end());
-      deciding.erase(std::unique(deciding.begin(), deciding.end()), deciding.end());
-      answer_.assumed = deciding;
-      answer_.undecided = "the log does not say " + Join(deciding, ", nor ") +
+    bool differ = std::any_of(all.begin(), all.end(),
+                              [&](const Outcomes& one) { return !SameAnswers(one, first); });
+    if (differ) {
+      answer_.assumed = DecidingParts(completions, all);
+      answer_.undecided = "the log does not say " + Join(answer_.assumed, ", nor ") +
                           ", which decides at " + NameOf(*target_);
       return;
     }
@@ -224,7 +211,7 @@ class Run {
       answer_.was.flags = first.earlier->flags;
       answer_.was.details = first.earlier->details;
     }
-    answer_.request.question = completions[first.completion].question;
+    answer_.request.question = first.completion->question;
     answer_.would = std::move(first.verdict);
     if (!answer_.changed) return;
     auto traced =
@@ -232,10 +219,32 @@ class Run {
     if (traced.ok()) answer_.would = traced.Take();
   }
 
+  static bool SameAnswers(const Outcomes& a, const Outcomes& b) {
+    return a.after == b.after && a.before == b.before;
+  }
+
+  // The open parts by which alone requests of different answers differ; all of them, where none
+  // does it alone.
+  static std::vector<std::string> DecidingParts(const Completions& completions,
+                                                const std::vector<Outcomes>& all) {
+    std::vector<std::string> parts;
+    for (size_t part = 0; part < completions.open.size(); ++part) {
+      std::map<std::vector<size_t>, const Outcomes*> alike;
+      bool decides = false;
+      for (const auto& one : all) {
+        std::vector<size_t> others = one.completion->choice;
+        others[part] = 0;
+        auto [at, fresh] = alike.try_emplace(std::move(others), &one);
+        decides = decides || !SameAnswers(*at->second, one);
+      }
+      if (decides) parts.push_back(completions.open[part]);
+    }
+    return parts.empty() ? completions.open : parts;
+  }
+
   const ReplayWorlds& worlds_;
   const LogRecord& record_;
   const Workload* target_ = nullptr;
-  size_t count_ = 0;
   ReplayAnswer answer_;
 };
 
