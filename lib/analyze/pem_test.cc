@@ -4,17 +4,6 @@
 
 namespace meshproof {
 
-TEST_CASE("base64 as Secrets hold it") {
-  CHECK(DecodeBase64("").value() == "");
-  CHECK(DecodeBase64("YQ==").value() == "a");
-  CHECK(DecodeBase64("YWI=").value() == "ab");
-  CHECK(DecodeBase64("YW\nJj").value() == "abc");
-  for (const char* bad : {"Y", "YQ=", "YQ=a", "%%%%", "YQ===", "Y Q="}) {
-    CAPTURE(bad);
-    CHECK_FALSE(DecodeBase64(bad).has_value());
-  }
-}
-
 TEST_CASE("a PEM block is known by its form") {
   // A DER sequence that holds the integer 1.
   constexpr const char* kGood =

@@ -147,11 +147,25 @@ void DeclareRules(CLI::App* app, CommandLine* line) {
   AddChoice(app, "--format", &options.format, {"text", "json"}, "default: text");
 }
 
+// What every command that reads logs has.
+void AddLog(CLI::App* app, std::optional<std::string>* format,
+            std::optional<std::string>* workload) {
+  AddText(
+      app, "--log-format", format, "FORMAT",
+      "the log's format, as Envoy's format string or JSON object; default: Istio's own, text or "
+      "JSON");
+  AddText(app, "--workload", workload, "NS/WORKLOAD",
+          "whose proxy wrote the log; default: as each line tells");
+}
+
 void DeclareTest(CLI::App* app, CommandLine* line) {
   auto& options = line->command.emplace<TestOptions>();
   AddInput(app, &options.input);
   AddChoice(app, "--format", &options.format, {"text", "json", "junit", "tap"}, "default: text");
   app->add_flag("--coverage", options.coverage, "name the policy rules that no case exercised");
+  AddText(app, "--record", &options.record, "LOG",
+          "run nothing: draft tests from an access log (- for standard input), on standard output");
+  AddLog(app, &options.log_format, &options.workload);
 }
 
 void DeclareCompile(CLI::App* app, CommandLine* line) {
@@ -224,6 +238,55 @@ void DeclareProve(CLI::App* app, CommandLine* line) {
   AddChoice(app, "--format", &options.format, {"text", "json"}, "default: text");
 }
 
+void DeclareJwt(CLI::App* app, CommandLine* line) {
+  auto& options = line->command.emplace<JwtOptions>();
+  Hint(app->add_option("TOKEN", options.token,
+                       "the token, a file that holds it, or - for standard input")
+           ->required(),
+       "");
+  AddInput(app, &options.input);
+  AddText(app, "--jwks", &options.jwks, "FILE",
+          "a key set: verify against it, and use it where a rule's own is behind a URI");
+  AddText(app, "--workload", &options.workload, "NS/WORKLOAD",
+          "ask this workload's proxy, with all the rules that reach it");
+  AddText(app, "--now", &options.now, "RFC3339", "the time that the token is checked against");
+  AddChoice(app, "--format", &options.format, {"text", "json"}, "default: text");
+}
+
+void DeclareCert(CLI::App* app, CommandLine* line) {
+  auto& options = line->command.emplace<CertOptions>();
+  AddInput(app, &options.input);
+  AddText(app, "--root", &options.root, "FILE", "the root that the certificates have to chain to");
+  AddText(app, "--workload", &options.workload, "NS/WORKLOAD",
+          "whose certificate it is: its service account has to be the identity");
+  AddText(app, "--now", &options.now, "RFC3339", "the time that validity is checked against");
+  AddChoice(app, "--format", &options.format, {"text", "json"}, "default: text");
+}
+
+void DeclareExplainLog(CLI::App* app, CommandLine* line) {
+  auto& options = line->command.emplace<ExplainLogOptions>();
+  Hint(app->add_option("LOG", options.log,
+                       "a log, or - for standard input; files among the PATHs that are logs by "
+                       "their content are read too")
+           ->required(),
+       "");
+  AddInput(app, &options.input);
+  AddLog(app, &options.log_format, &options.workload);
+  AddChoice(app, "--format", &options.format, {"text", "json"}, "default: text");
+}
+
+void DeclareReplay(CLI::App* app, CommandLine* line) {
+  auto& options = line->command.emplace<ReplayOptions>();
+  Hint(app->add_option("LOG", options.log, "an access log, or - for standard input")->required(),
+       "");
+  AddInput(app, &options.input);
+  AddTexts(app, "--against", &options.against, "NEW",
+           "compare the answers of the PATHs with those of these manifests; repeatable; default: "
+           "compare the log with the PATHs");
+  AddLog(app, &options.log_format, &options.workload);
+  AddChoice(app, "--format", &options.format, {"text", "json"}, "default: text");
+}
+
 constexpr char kVerdictStatuses[] =
     "0 allowed, 1 refused, 2 the input or the command line could not be used (a document that\n"
     "cannot be read counts, even where the rest gives an answer), 3 undetermined\n";
@@ -235,6 +298,19 @@ constexpr char kReferenceStatuses[] = "0 printed, 2 the command line could not b
 constexpr char kTestStatuses[] =
     "0 every case passed, 1 a case failed, 2 a case could not be run, or the input or the command\n"
     "line could not be used\n";
+constexpr char kTokenStatuses[] =
+    "0 the token is accepted, 1 it is refused, 2 the input or the command line could not be used,\n"
+    "3 undetermined: nothing was given to verify it with\n";
+constexpr char kCertificateStatuses[] =
+    "0 every certificate is good, 1 one is not, 2 one cannot be read, or the input or the command\n"
+    "line could not be used\n";
+constexpr char kLogStatuses[] =
+    "0 explained, 2 the log has lines that are cut off, or the input or the command line could "
+    "not\n"
+    "be used\n";
+constexpr char kReplayStatuses[] =
+    "0 no answer changes, 1 one does, 2 the log has lines that are cut off, or the input or the\n"
+    "command line could not be used, 3 a request could not be decided\n";
 constexpr char kPrintStatuses[] =
     "0 printed, 2 the input or the command line could not be used (a document that cannot be read\n"
     "counts)\n";
@@ -297,7 +373,8 @@ const std::vector<Command>& Commands() {
        "ranges (pod_cidrs, service_cidrs).",
        "meshproof test mesh/\n"
        "meshproof test mesh/ tests/orders.meshtest.yaml --coverage\n"
-       "meshproof test --format junit > results.xml\n",
+       "meshproof test --format junit > results.xml\n"
+       "meshproof test mesh/ --record access.log > drafts.meshtest.yaml\n",
        kTestStatuses, DeclareTest},
       {"compile", "print the configuration that istiod would push",
        "meshproof compile WORKLOAD [PATH...] [OPTION...]\n",
@@ -363,6 +440,45 @@ const std::vector<Command>& Commands() {
        "meshproof prove invariants.yaml mesh/\n"
        "meshproof prove invariants.yaml mesh/ --format json\n",
        kProveStatuses, DeclareProve},
+      {"jwt", "what is in this token, and would Envoy take it",
+       "meshproof jwt TOKEN|FILE [PATH...] [OPTION...]\n",
+       "Decodes a token, verifies it against every RequestAuthentication of the mesh, those of one "
+       "workload, or a key set, and prints what Envoy would answer and why: status, body and "
+       "response code details, the request principal, the claims. Service-account tokens too.",
+       "meshproof jwt user.jwt mesh/\n"
+       "meshproof jwt user.jwt mesh/ --workload istio-system/istio-ingressgateway\n"
+       "meshproof jwt \"$TOKEN\" --jwks keys.json --format json | jq .request_principal\n",
+       kTokenStatuses, DeclareJwt},
+      {"cert", "are these certificates good for what they are used for",
+       "meshproof cert [PATH...] [OPTION...]\n",
+       "Checks X.509 certificates in PEM or DER files, in Secrets of manifests and in the secrets "
+       "of proxies' config dumps: the SPIFFE identity, validity, CA flag, usages, signature and "
+       "key, the chain to the root, and, where the input says it, the service account and the "
+       "trust domain.",
+       "meshproof cert cert-chain.pem --root root-cert.pem\n"
+       "istioctl proxy-config secret deploy/web -o json | meshproof cert -\n"
+       "meshproof cert config_dump.json mesh/ --workload shop/web\n",
+       kCertificateStatuses, DeclareCert},
+      {"explain-log", "what the refused lines of a log mean",
+       "meshproof explain-log LOG [LOG...] [PATH...] [OPTION...]\n",
+       "Explains every request of an access log that was refused or failed in one sentence: who "
+       "answered, why, which line of the manifests did it, and what would let it through. Lines "
+       "that are alike are counted. Istio's text and JSON access logs and others with "
+       "--log-format, rbac debug lines and ztunnel's access log.",
+       "kubectl logs deploy/orders -c istio-proxy | meshproof explain-log - mesh/\n"
+       "meshproof explain-log gateway.log mesh/ --workload istio-system/istio-ingressgateway\n"
+       "meshproof explain-log access.log --log-format '[%START_TIME%] %REQ(:METHOD)% "
+       "%RESPONSE_CODE%'\n",
+       kLogStatuses, DeclareExplainLog},
+      {"replay", "what would other policies have answered",
+       "meshproof replay LOG [PATH...] [--against NEW] [OPTION...]\n",
+       "Runs the requests of an access log through the policies and reports what would change "
+       "against the log, or from the PATHs to NEW. What a log does not hold (the token, most "
+       "headers, who called unless the format has %DOWNSTREAM_PEER_URI_SAN%) is not guessed: where "
+       "it decides, the request is undecided and the report says so.",
+       "meshproof replay access.log mesh/\n"
+       "meshproof replay access.log mesh/ --against changed/ --format json | jq .changes\n",
+       kReplayStatuses, DeclareReplay},
   };
   return commands;
 }
@@ -441,7 +557,7 @@ std::string GeneralHelp() {
       "Usage:\n  meshproof COMMAND [PATH...] [OPTION...]\n\nCommands:\n";
   for (const auto& command : Commands()) {
     std::string name = command.name;
-    name.resize(10, ' ');
+    name.resize(13, ' ');
     out += "  " + name + command.summary + "\n";
   }
   return out +
@@ -582,6 +698,10 @@ Exit RunMeshproof(const std::vector<std::string>& arguments, const Host& host) {
     Exit operator()(const AccessOptions& options) const { return RunAccess(options, host); }
     Exit operator()(const DiffOptions& options) const { return RunDiff(options, host); }
     Exit operator()(const ProveOptions& options) const { return RunProve(options, host); }
+    Exit operator()(const JwtOptions& options) const { return RunJwt(options, host); }
+    Exit operator()(const CertOptions& options) const { return RunCert(options, host); }
+    Exit operator()(const ExplainLogOptions& options) const { return RunExplainLog(options, host); }
+    Exit operator()(const ReplayOptions& options) const { return RunReplay(options, host); }
   };
   return std::visit(Runner{host, line.text}, line.command);
 }

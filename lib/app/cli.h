@@ -8,10 +8,13 @@
 #include "app/access.h"
 #include "app/analyze.h"
 #include "app/can.h"
+#include "app/cert.h"
 #include "app/compile.h"
 #include "app/describe.h"
 #include "app/diff.h"
 #include "app/graph.h"
+#include "app/jwt.h"
+#include "app/log.h"
 #include "app/prove.h"
 #include "app/test.h"
 
@@ -21,7 +24,7 @@ namespace meshproof {
 struct CommandLine {
   std::variant<std::monostate, AnalyzeCommandOptions, ExplainOptions, RulesOptions, CanOptions,
                TestOptions, CompileOptions, DescribeOptions, GraphOptions, AccessOptions,
-               DiffOptions, ProveOptions>
+               DiffOptions, ProveOptions, JwtOptions, CertOptions, ExplainLogOptions, ReplayOptions>
       command;
   std::string text;   // to print on standard output; status 0
   std::string error;  // one line; status 2

@@ -5,6 +5,7 @@
 #include <set>
 #include <tuple>
 
+#include "app/log.h"
 #include "base/parallel.h"
 #include "base/text.h"
 #include "report/test_report.h"
@@ -254,6 +255,10 @@ CaseReport UnusableFile(const MeshTestFile& file) {
 }  // namespace
 
 Exit RunTest(const TestOptions& options, const Host& host) {
+  if (options.record) {
+    RecordOptions record{options.input, *options.record, options.log_format, options.workload};
+    return RunRecord(record, host);
+  }
   auto settings = LoadSettings(host, options.input.config);
   if (!settings.ok()) return Fail(host, settings.error());
   auto suite = FindTests(options, settings.value(), host);

@@ -10,6 +10,7 @@
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
 #include "analyze/workload_index.h"
+#include "crypto/base64.h"
 
 namespace meshproof {
 namespace {
