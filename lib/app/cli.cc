@@ -299,8 +299,12 @@ const std::vector<Command>& Commands() {
       {"compile", "print the configuration that istiod would push",
        "meshproof compile WORKLOAD [PATH...] [OPTION...]\n",
        "Prints the security part of one proxy's configuration as istiod would push it: listeners, "
-       "filter chains, jwt_authn, RBAC, ext_authz, routes, in Envoy's own form.",
+       "filter chains, jwt_authn, RBAC, ext_authz, routes, in Envoy's own form. WORKLOAD `ztunnel` "
+       "prints what istiod sends to every ztunnel of an ambient mesh. Addresses that the input "
+       "does "
+       "not state and that a configuration needs are stand-ins from the mesh's ranges.",
        "meshproof compile shop/orders mesh/\n"
+       "meshproof compile ztunnel mesh/\n"
        "meshproof compile istio-system/istio-ingressgateway mesh/ --format json | jq .routes\n",
        kPrintStatuses, DeclareCompile},
       {"describe", "one workload's security on one screen",

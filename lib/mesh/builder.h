@@ -27,6 +27,13 @@ class MeshBuilder {
   void IndexPolicies();          // selection.cc
   void IndexDestinationRules();  // destination_rules.cc
   void IndexGateways();          // gateways.cc
+  void FindWaypoints();          // waypoints.cc
+  void ConvertGatewayApi();      // gateway_api.cc
+
+  void AttachRoutes(const K8sGateway& gateway, const K8sListener& listener,
+                    const std::vector<const K8sRoute*>& routes,
+                    const std::vector<std::string>& namespaces);
+  void AttachServiceRoutes(const std::vector<const K8sRoute*>& routes);
 
   struct Group;  // pods that make one workload
   std::vector<Group> GroupPods() const;

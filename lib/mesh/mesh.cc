@@ -70,7 +70,9 @@ std::shared_ptr<const Mesh> MeshBuilder::Build(std::shared_ptr<const Model> mode
   builder.SelectWorkloads();
   builder.IndexPolicies();
   builder.IndexDestinationRules();
+  builder.ConvertGatewayApi();
   builder.IndexGateways();
+  builder.FindWaypoints();
   return mesh;
 }
 

@@ -1,6 +1,10 @@
 // Turns a question in the terms of a mesh ("sleep calls webapp") into the connection and request
 // that the destination's proxy sees: whose certificate, which SNI and ALPN, from which address.
 //
+// An ambient caller's ztunnel goes through the destination's waypoint, if it has one, and speaks
+// HBONE to whoever takes it; sidecars and gateways speak HBONE to ambient pods, and only gateways
+// ever go through a waypoint, where the Service asks for it.
+//
 // Of the caller's own proxy only its TLS counts (istio-semantics section 5): what auto mTLS and
 // DestinationRules choose for the Service and endpoint. A port that no Service names is reached
 // through the caller's PassthroughCluster, in plaintext.
@@ -16,6 +20,7 @@ namespace {
 
 constexpr std::string_view kOutsideAddress = "198.51.100.77";
 constexpr std::string_view kPodRange = "10.244.0.0/16";
+constexpr std::string_view kServiceRange = "10.96.0.0/16";
 
 struct Target {
   const Workload* workload = nullptr;
@@ -173,6 +178,21 @@ std::vector<std::string> PlainAlpn(WireProtocol protocol) {
   return {};
 }
 
+// Whether the way is an HBONE tunnel; then it is filled in.
+bool UseTunnel(const Mesh& mesh, const Target& target, const std::string& identity,
+               Approach* approach) {
+  const Workload* caller = approach->caller;
+  if (caller == nullptr || identity.empty()) return false;
+  if (!SendsHbone(mesh, *caller, target.service, target.service_port, *target.workload)) {
+    return false;
+  }
+  Connection& connection = approach->request.connection;
+  connection.hbone = true;
+  connection.certificate = CertificateOf(identity);
+  approach->tls_text = "HBONE";
+  return true;
+}
+
 // Fills in how the connection is secured and says why.
 Result<bool> ChooseTls(const Mesh& mesh, const Case& question, const Target& target,
                        const std::string& identity, Approach* approach) {
@@ -197,6 +217,7 @@ Result<bool> ChooseTls(const Mesh& mesh, const Case& question, const Target& tar
       approach->tls_text = "plaintext, as asked";
       return true;
     case CaseTls::kMtls:
+      if (UseTunnel(mesh, target, identity, approach)) return true;
       if (identity.empty()) {
         return Error{"mTLS needs an identity, and " + approach->caller_text +
                      " has none; give one with --principal (meshtest: from.identity)"};
@@ -209,6 +230,7 @@ Result<bool> ChooseTls(const Mesh& mesh, const Case& question, const Target& tar
       }
       return true;
     case CaseTls::kAuto:
+      if (UseTunnel(mesh, target, identity, approach)) return true;
       break;
   }
   bool caller_has_proxy = caller != nullptr && (caller->mode == ProxyMode::kSidecar ||
@@ -277,6 +299,27 @@ void AddTokens(const Case& question, ProxyRequest* request) {
   }
 }
 
+// Through the waypoint: its proxy sees the caller's identity and the address that is meant.
+void GoThrough(const Mesh& mesh, const Case& question, World::Addresses addresses,
+               const Waypoint& waypoint, const Target& target, bool by_service,
+               const std::string& identity, Approach* approach) {
+  approach->waypoint = &waypoint;
+  approach->destination = waypoint.workload;
+  Connection& connection = approach->request.connection;
+  connection.hbone = true;
+  connection.certificate = CertificateOf(identity);
+  approach->tls_text = "HBONE through waypoint " + waypoint.gateway->meta.ns + "/" +
+                       std::string(waypoint.gateway->meta.name);
+  if (by_service) {
+    connection.service = target.service;
+    connection.destination_port = static_cast<uint32_t>(target.service_port->port);
+    connection.destination =
+        question.to_ip ? Address{*question.to_ip} : AddressOf(mesh, *target.service, addresses);
+  } else {
+    approach->behind = target.workload;
+  }
+}
+
 Result<Approach> Plan(const Mesh& mesh, const Case& question, World::Addresses addresses,
                       const Workload* caller, const Target& target) {
   Approach approach;
@@ -312,6 +355,16 @@ Result<Approach> Plan(const Mesh& mesh, const Case& question, World::Addresses a
   }
   std::string identity =
       question.from_identity.value_or(caller != nullptr ? caller->identity : std::string());
+  const bool by_service =
+      question.to_workload.empty() && target.service != nullptr && !target.service->headless;
+  if (caller != nullptr && question.tls != CaseTls::kPlaintext && !identity.empty()) {
+    const Waypoint* waypoint =
+        WaypointOnTheWay(mesh, *caller, by_service ? target.service : nullptr, *target.workload);
+    if (waypoint != nullptr) {
+      GoThrough(mesh, question, addresses, *waypoint, target, by_service, identity, &approach);
+      return approach;
+    }
+  }
   auto chosen = ChooseTls(mesh, question, target, identity, &approach);
   if (!chosen.ok()) return chosen.error();
   return approach;
@@ -331,6 +384,49 @@ std::vector<std::string> MeshAlpn(WireProtocol protocol) {
       return {"istio-peer-exchange", "istio"};
   }
   return {};
+}
+
+bool SendsHbone(const Mesh& mesh, const Workload& caller, const MeshService* service,
+                const MeshServicePort* port, const Workload& destination) {
+  if (!mesh.TakesHbone(destination)) return false;
+  switch (caller.mode) {
+    case ProxyMode::kAmbient:
+    case ProxyMode::kWaypoint:
+      return true;
+    case ProxyMode::kSidecar:
+    case ProxyMode::kGateway: {
+      // Endpoints that speak the mesh's own TLS are called so; others are unknown to the proxy.
+      if (destination.mode != ProxyMode::kAmbient || service == nullptr || port == nullptr) {
+        return false;
+      }
+      if (!mesh.AmbientEnabled() || !mesh.IsVisible(caller, *service)) return false;
+      const ClientTlsChoice choice = mesh.ChooseClientTls(caller, *service, *port, "", destination);
+      return choice.kind == ClientTlsChoice::Kind::kPlaintext ||
+             choice.kind == ClientTlsChoice::Kind::kMeshMtls;
+    }
+    case ProxyMode::kNone:
+      return false;
+  }
+  return false;
+}
+
+const Waypoint* WaypointOnTheWay(const Mesh& mesh, const Workload& caller,
+                                 const MeshService* service, const Workload& destination) {
+  if (caller.mode == ProxyMode::kAmbient) {
+    return (service != nullptr ? mesh.WaypointFor(*service) : mesh.WaypointFor(destination))
+        .waypoint;
+  }
+  if (caller.mode != ProxyMode::kGateway || service == nullptr) return nullptr;
+  if (!mesh.AmbientEnabled() || !mesh.IngressUsesWaypoint(*service)) return nullptr;
+  return mesh.WaypointFor(*service).waypoint;
+}
+
+Address AddressOf(const Mesh& mesh, const MeshService& service, World::Addresses addresses) {
+  if (!service.addresses.empty()) return Address{service.addresses.front()};
+  if (addresses == World::Addresses::kUnknown) return Address{};
+  const auto& ranges = mesh.options().service_cidrs;
+  if (ranges.empty()) return Address{*ParseCidr(kServiceRange)};
+  return ranges.size() == 1 ? Address{ranges.front()} : Address{};
 }
 
 Address AddressOf(const Mesh& mesh, const Workload& workload, World::Addresses addresses) {
@@ -359,6 +455,15 @@ Result<std::vector<Approach>> PlanApproaches(const Mesh& mesh, const Case& quest
     auto approach = Plan(mesh, question, addresses, caller, target);
     if (!approach.ok()) return approach.error();
     approaches.push_back(approach.Take());
+    if (approaches.back().waypoint != nullptr) {
+      if (approaches.back().destination == nullptr) {
+        const ObjectMeta& meta = approaches.back().waypoint->gateway->meta;
+        return Error{"the proxy of waypoint " + meta.ns + "/" + std::string(meta.name) +
+                     " is not in the input"};
+      }
+      // One waypoint stands before all pods of a Service.
+      if (approaches.back().behind == nullptr) break;
+    }
   }
   return approaches;
 }

@@ -95,7 +95,8 @@ void Forward(const Route* route, const std::string& cluster, Stream* stream) {
   verdict.details = "via_upstream";
   if (IsUpgrade(stream->headers)) verdict.status = 101;
   if (stream->request->protocol == WireProtocol::kGrpc) verdict.grpc_status = 0;
-  if (!stream->trace && stream->proxy->mode != ProxyMode::kGateway) return;
+  const ProxyMode mode = stream->proxy->mode;
+  if (!stream->trace && mode != ProxyMode::kGateway && mode != ProxyMode::kWaypoint) return;
   // What a regular expression makes of the path is not computed: nobody can follow such a route.
   if (route != nullptr && route->regex_rewrite) {
     stream->AddStep(Stage::kNone, Step::Result::kUnknown,
@@ -229,7 +230,7 @@ void RunRouter(const RouteChoice& choice, const std::string& cluster, Stream* st
     stream->AddStep(Stage::kNone, Step::Result::kMatch, std::move(text), route.origin);
   }
   if (!ClusterExists(*stream->proxy, chosen)) {
-    answer(503, "cluster_not_found", "NC");
+    answer(route.missing_cluster_status, "cluster_not_found", "NC");
     return;
   }
   Forward(&route, chosen, stream);
