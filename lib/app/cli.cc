@@ -10,6 +10,7 @@
 
 #include "app/version.h"
 #include "base/text.h"
+#include "simulate/enforcement.h"
 
 namespace meshproof {
 namespace {
@@ -311,7 +312,9 @@ const std::vector<Command>& Commands() {
        "meshproof describe WORKLOAD [PATH...] [OPTION...]\n",
        "Prints identity, sidecar or not, the effective mTLS of each port with the object that set "
        "it, JWT issuers, policies in evaluation order, the routes that lead there, and what stands "
-       "open.",
+       "open; in an ambient mesh also the waypoints, what ztunnel makes of each policy, what only "
+       "a "
+       "waypoint enforces, and who gets past it.",
        "meshproof describe shop/orders mesh/\n"
        "meshproof describe shop/orders:8080 mesh/ --format json\n",
        kPrintStatuses, DeclareDescribe},
@@ -433,6 +436,10 @@ std::string Help(const Command& command, const CLI::App& app) {
   for (const CLI::Option* option : app.get_options()) out += OptionLine(*option);
   out += "\nExamples:\n" + Indented(command.examples, 2);
   out += "\nExit status:\n" + Indented(command.statuses, 2);
+  if (std::string_view(command.name) == "describe") {
+    out += "\nWhere a policy is enforced in an ambient mesh, by caller and destination:\n" +
+           Indented(ToText(BuildEnforcementTable()), 2);
+  }
   return out;
 }
 

@@ -21,6 +21,7 @@ class MeshBuilder {
 
   void IndexNamespaces();        // mesh.cc
   void ReadIstiodEnvironment();  // mesh.cc
+  void DeployGateways();         // gateway_api.cc
   void BuildWorkloads();         // workloads.cc
   void BuildServices();          // services.cc
   void SelectWorkloads();        // services.cc

@@ -65,6 +65,7 @@ std::shared_ptr<const Mesh> MeshBuilder::Build(std::shared_ptr<const Model> mode
   MeshBuilder builder(mesh.get());
   builder.IndexNamespaces();
   builder.ReadIstiodEnvironment();
+  builder.DeployGateways();
   builder.BuildWorkloads();
   builder.BuildServices();
   builder.SelectWorkloads();

@@ -317,6 +317,8 @@ class Mesh {
   bool ambient_ = false;
   std::vector<Waypoint> waypoints_;
   // What istiod makes of the Gateway API: views point into the model or into `texts_`.
+  std::vector<std::unique_ptr<PodWorkload>> made_pods_;
+  std::vector<std::unique_ptr<Service>> made_services_;
   std::vector<std::unique_ptr<Gateway>> made_gateways_;
   std::vector<std::unique_ptr<VirtualService>> made_virtual_services_;
   std::vector<std::unique_ptr<std::string>> texts_;

@@ -92,6 +92,7 @@ struct MeshBuilder::Group {
 std::vector<MeshBuilder::Group> MeshBuilder::GroupPods() const {
   std::vector<const PodWorkload*> objects;
   for (const PodWorkload& pod : model_.pod_workloads) objects.push_back(&pod);
+  for (const auto& pod : mesh_.made_pods_) objects.push_back(pod.get());
   std::stable_sort(objects.begin(), objects.end(), PodOrder);
 
   Controllers controllers;

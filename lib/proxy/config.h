@@ -253,6 +253,9 @@ struct Route {
   std::string prefix_rewrite, host_rewrite;
   Regex regex_rewrite;
   std::string regex_substitution;
+  // Changes of request headers, in Envoy's order: removed, then set and added.
+  std::vector<std::string> request_headers_remove;
+  std::vector<std::pair<std::string, std::string>> request_headers_set, request_headers_add;
   Origin origin;  // the VirtualService's http entry
 };
 

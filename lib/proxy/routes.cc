@@ -244,6 +244,7 @@ class VirtualServiceTranslator {
     if (http.route.has_rewrite) SetRewrite(http.route, route);
     if (http.route.made_from != nullptr) route->missing_cluster_status = 500;
     route->host_rewrite = AuthorityRewrite(http.route);
+    SetHeaderChanges(http.route, route);
     const auto& destinations = http.route.routes;
     for (const RouteDestination& destination : destinations) {
       // A single destination's weight does not matter; among several those without one are off.
@@ -263,6 +264,23 @@ class VirtualServiceTranslator {
     const std::optional<unsigned long> port = ParseUnsigned(parts[1]);
     if (!port || *port > 65535) return cluster;
     return VipCluster(static_cast<int>(*port), true, parts[2], parts[3]);
+  }
+
+  static void SetHeaderChanges(const HttpRoute& http, Route* route) {
+    const auto copy = [](const auto& from, auto* to) {
+      for (const auto& [name, value] : from) {
+        // The authority is rewritten, not set.
+        if (EqualsIgnoreCase(name.value, ":authority") || EqualsIgnoreCase(name.value, "host")) {
+          continue;
+        }
+        to->emplace_back(std::string(name.value), std::string(value.value));
+      }
+    };
+    copy(http.request_headers_set, &route->request_headers_set);
+    copy(http.request_headers_add, &route->request_headers_add);
+    for (const Text& name : http.request_headers_remove.values) {
+      route->request_headers_remove.emplace_back(name.value);
+    }
   }
 
   static void SetRewrite(const HttpRoute& http, Route* route) {

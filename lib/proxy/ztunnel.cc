@@ -397,6 +397,45 @@ ZtunnelPolicy StaticStrict(const std::string& root_namespace) {
   return out;
 }
 
+// PILOT_AUTO_ALLOW_WAYPOINT_POLICY: an ALLOW of a waypoint's service account, listed by what stands
+// behind it. Being an ALLOW it denies everybody else.
+std::string AllowWaypointName(const Waypoint& waypoint) {
+  return "istio_allow_waypoint_" + waypoint.gateway->meta.ns + "_" +
+         std::string(waypoint.gateway->meta.name);
+}
+
+ZtunnelPolicy AllowWaypoint(const Mesh& mesh, const Waypoint& waypoint) {
+  ZtunnelPolicy out;
+  out.ns = waypoint.gateway->meta.ns;
+  out.name = AllowWaypointName(waypoint);
+  out.scope = ZtunnelPolicy::Scope::kWorkload;
+  ZtunnelString principal;
+  principal.value =
+      mesh.config().trust_domain + "/ns/" + out.ns + "/sa/" + waypoint.workload->service_account;
+  ZtunnelMatch match;
+  match.principals.push_back(std::move(principal));
+  ZtunnelGroup group;
+  group.clauses.push_back({{std::move(match)}});
+  out.groups.push_back(std::move(group));
+  return out;
+}
+
+// The waypoints of a workload and of the Services that lead to it, each once.
+std::vector<const Waypoint*> WaypointsBefore(const Mesh& mesh, const Workload& workload) {
+  std::vector<const Waypoint*> out;
+  const auto add = [&](const Waypoint* waypoint) {
+    if (waypoint == nullptr || waypoint->workload == nullptr) return;
+    if (std::find(out.begin(), out.end(), waypoint) == out.end()) out.push_back(waypoint);
+  };
+  for (const MeshService& service : mesh.services()) {
+    for (const size_t index : service.workloads) {
+      if (&mesh.workloads()[index] == &workload) add(mesh.WaypointFor(service).waypoint);
+    }
+  }
+  add(mesh.WaypointFor(workload).waypoint);
+  return out;
+}
+
 // `selector: {}` reaches nothing, `matchLabels: {}` everything in scope; a pod without any label
 // skips the comparison.
 bool ListsBySelector(const AuthorizationPolicy& policy, const Workload& workload) {
@@ -451,6 +490,11 @@ ZtunnelConfig::ZtunnelConfig(const Mesh& mesh) : mesh_(mesh) {
   }
   const std::string& root = mesh.config().root_namespace;
   if (!model.peer_authentications.empty()) policies_.push_back(StaticStrict(root));
+  const bool allow_waypoints = mesh.FeatureEnabled("PILOT_AUTO_ALLOW_WAYPOINT_POLICY", false);
+  for (const Waypoint& waypoint : mesh.waypoints()) {
+    if (!allow_waypoints || waypoint.workload == nullptr) continue;
+    policies_.push_back(AllowWaypoint(mesh, waypoint));
+  }
   std::stable_sort(policies_.begin(), policies_.end(), [](const auto& a, const auto& b) {
     return std::tie(a.ns, a.name) < std::tie(b.ns, b.name);
   });
@@ -478,6 +522,11 @@ ZtunnelConfig::ZtunnelConfig(const Mesh& mesh) : mesh_(mesh) {
                           std::string(listing.converted->meta.name));
     }
     entry.listed.insert(entry.listed.end(), converted.begin(), converted.end());
+    if (allow_waypoints) {
+      for (const Waypoint* waypoint : WaypointsBefore(mesh, workload)) {
+        entry.listed.push_back(waypoint->gateway->meta.ns + "/" + AllowWaypointName(*waypoint));
+      }
+    }
     entry.strict_by = listing.strict_by;
     workloads_.push_back(std::move(entry));
   }
@@ -492,6 +541,28 @@ const ZtunnelWorkload& ZtunnelConfig::For(const Workload& workload) const {
 const ZtunnelPolicy* ZtunnelConfig::Find(std::string_view name) const {
   const auto found = by_name_.find(std::string(name));
   return found == by_name_.end() ? nullptr : &policies_[found->second];
+}
+
+const ZtunnelPolicy* ZtunnelConfig::StrictOn(const Workload& workload, uint32_t port) const {
+  // All conditions of such policies but the port are met by a caller without identity.
+  const auto holds = [&](const ZtunnelMatch& match) {
+    const auto is_port = [&](const ZtunnelPort& own) { return own.port == port; };
+    const auto& ports = match.destination_ports;
+    const auto& not_ports = match.not_destination_ports;
+    return !match.empty() && (ports.empty() || std::any_of(ports.begin(), ports.end(), is_port)) &&
+           std::none_of(not_ports.begin(), not_ports.end(), is_port);
+  };
+  for (const ZtunnelPolicy* policy : PoliciesFor(workload)) {
+    if (!policy->from_peer_authentication) continue;
+    for (const ZtunnelGroup& group : policy->groups) {
+      const bool all =
+          std::all_of(group.clauses.begin(), group.clauses.end(), [&](const ZtunnelClause& clause) {
+            return std::any_of(clause.matches.begin(), clause.matches.end(), holds);
+          });
+      if (all) return policy;
+    }
+  }
+  return nullptr;
 }
 
 std::vector<const ZtunnelPolicy*> ZtunnelConfig::PoliciesFor(const Workload& workload) const {

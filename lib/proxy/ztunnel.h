@@ -108,6 +108,9 @@ class ZtunnelConfig {
   // policy that istiod does not send is not among them.
   std::vector<const ZtunnelPolicy*> PoliciesFor(const Workload& workload) const;
   const ZtunnelPolicy* Find(std::string_view name) const;  // "ns/name"
+  // The policy that PeerAuthentication became and that refuses callers without identity on a port;
+  // null: they are let in. Port 0 stands for ports that nothing names.
+  const ZtunnelPolicy* StrictOn(const Workload& workload, uint32_t port) const;
 
  private:
   const Mesh& mesh_;
