@@ -57,7 +57,7 @@ Json DescriptionJson(const Description& description) {
   out.Set("policies", std::move(policies));
   out.Set("routes", std::move(routes));
   out.Set("unprotected", std::move(unprotected));
-  out.Set("ambient", description.ambient ? AmbientJson(*description.ambient) : Json());
+  if (description.ambient) out.Set("ambient", AmbientJson(*description.ambient));
   return out;
 }
 

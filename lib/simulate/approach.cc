@@ -23,7 +23,7 @@ constexpr std::string_view kPodRange = "10.244.0.0/16";
 constexpr std::string_view kServiceRange = "10.96.0.0/16";
 
 struct Target {
-  const Workload* workload = nullptr;
+  const Workload* workload = nullptr;    // null: outside the input, behind a waypoint
   const MeshService* service = nullptr;  // the Service that leads there; may be null
   const MeshServicePort* service_port = nullptr;
   int port = 0;  // the port that the workload listens on
@@ -100,7 +100,9 @@ Result<std::vector<Target>> WorkloadTarget(const Mesh& mesh, const Case& questio
 }
 
 Result<std::vector<Target>> ServiceTargets(const Mesh& mesh, const Case& question,
-                                           std::string_view caller_namespace) {
+                                           const Workload* caller) {
+  const std::string_view caller_namespace =
+      caller != nullptr ? std::string_view(caller->ns) : std::string_view("default");
   const MeshService* service = mesh.ResolveHost(question.to_host, caller_namespace);
   if (service == nullptr) {
     if (auto address = ParseIpAddress(question.to_host)) {
@@ -127,6 +129,11 @@ Result<std::vector<Target>> ServiceTargets(const Mesh& mesh, const Case& questio
     int target_port = mesh.TargetPort(*service, *port, workload);
     if (target_port == 0) continue;
     targets.push_back({&workload, service, port, target_port});
+  }
+  // What lies outside the mesh can still have a waypoint before it.
+  if (targets.empty() && caller != nullptr && caller->mode == ProxyMode::kAmbient &&
+      mesh.WaypointFor(*service).waypoint != nullptr) {
+    targets.push_back({nullptr, service, port, number});
   }
   if (targets.empty()) {
     return Error{"Service " + service->host + " leads to no workload of the input on port " +
@@ -344,8 +351,11 @@ Result<Approach> Plan(const Mesh& mesh, const Case& question, World::Addresses a
 
   Connection& connection = request.connection;
   connection.destination_port = static_cast<uint32_t>(target.port);
-  connection.destination =
-      question.to_ip ? Address{*question.to_ip} : AddressOf(mesh, *target.workload, addresses);
+  if (question.to_ip) {
+    connection.destination = Address{*question.to_ip};
+  } else if (target.workload != nullptr) {
+    connection.destination = AddressOf(mesh, *target.workload, addresses);
+  }
   if (question.from_ip) {
     connection.source = Address{*question.from_ip};
   } else if (caller != nullptr) {
@@ -355,15 +365,18 @@ Result<Approach> Plan(const Mesh& mesh, const Case& question, World::Addresses a
   }
   std::string identity =
       question.from_identity.value_or(caller != nullptr ? caller->identity : std::string());
-  const bool by_service =
-      question.to_workload.empty() && target.service != nullptr && !target.service->headless;
+  const bool by_service = question.to_workload.empty() && target.service != nullptr &&
+                          (!target.service->headless || target.workload == nullptr);
   if (caller != nullptr && question.tls != CaseTls::kPlaintext && !identity.empty()) {
     const Waypoint* waypoint =
-        WaypointOnTheWay(mesh, *caller, by_service ? target.service : nullptr, *target.workload);
+        WaypointOnTheWay(mesh, *caller, by_service ? target.service : nullptr, target.workload);
     if (waypoint != nullptr) {
       GoThrough(mesh, question, addresses, *waypoint, target, by_service, identity, &approach);
       return approach;
     }
+  }
+  if (target.workload == nullptr) {
+    return Error{"Service " + target.service->host + " leads to no workload of the input"};
   }
   auto chosen = ChooseTls(mesh, question, target, identity, &approach);
   if (!chosen.ok()) return chosen.error();
@@ -411,10 +424,10 @@ bool SendsHbone(const Mesh& mesh, const Workload& caller, const MeshService* ser
 }
 
 const Waypoint* WaypointOnTheWay(const Mesh& mesh, const Workload& caller,
-                                 const MeshService* service, const Workload& destination) {
+                                 const MeshService* service, const Workload* destination) {
   if (caller.mode == ProxyMode::kAmbient) {
-    return (service != nullptr ? mesh.WaypointFor(*service) : mesh.WaypointFor(destination))
-        .waypoint;
+    if (service != nullptr) return mesh.WaypointFor(*service).waypoint;
+    return destination != nullptr ? mesh.WaypointFor(*destination).waypoint : nullptr;
   }
   if (caller.mode != ProxyMode::kGateway || service == nullptr) return nullptr;
   if (!mesh.AmbientEnabled() || !mesh.IngressUsesWaypoint(*service)) return nullptr;
@@ -446,9 +459,8 @@ Result<std::vector<Approach>> PlanApproaches(const Mesh& mesh, const Case& quest
     if (!found.ok()) return found.error();
     caller = found.value();
   }
-  auto targets = !question.to_workload.empty()
-                     ? WorkloadTarget(mesh, question)
-                     : ServiceTargets(mesh, question, caller != nullptr ? caller->ns : "default");
+  auto targets = !question.to_workload.empty() ? WorkloadTarget(mesh, question)
+                                               : ServiceTargets(mesh, question, caller);
   if (!targets.ok()) return targets.error();
   std::vector<Approach> approaches;
   for (const auto& target : targets.value()) {

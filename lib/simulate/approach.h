@@ -30,7 +30,7 @@ bool SendsHbone(const Mesh& mesh, const Workload& caller, const MeshService* ser
 
 // The waypoint that `caller` goes through to reach a Service, or (null) a pod.
 const Waypoint* WaypointOnTheWay(const Mesh& mesh, const Workload& caller,
-                                 const MeshService* service, const Workload& destination);
+                                 const MeshService* service, const Workload* destination);
 
 // The address of a Service as its callers use it.
 Address AddressOf(const Mesh& mesh, const MeshService& service, World::Addresses addresses);

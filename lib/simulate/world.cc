@@ -270,6 +270,18 @@ struct World::Impl {
     const MeshService* service = cluster ? mesh->FindService(cluster->host) : nullptr;
     const MeshServicePort* port = service != nullptr ? service->FindPort(cluster->port) : nullptr;
     if (port == nullptr || service->external) return at_proxy;
+    for (const BackendTlsPolicy& policy : mesh->model().backend_tls_policies) {
+      if (policy.meta.ns != service->ns || proxy.mode != ProxyMode::kGateway) continue;
+      const bool targets =
+          std::any_of(policy.target_refs.begin(), policy.target_refs.end(),
+                      [&](const TargetRef& target) { return target.name.value == service->name; });
+      if (!targets) continue;
+      Verdict verdict = Undetermined(ToString(policy.meta) +
+                                     " changes how the gateway calls it, which is not computed");
+      verdict.steps = std::move(at_proxy.steps);
+      verdict.hops = std::move(at_proxy.hops);
+      return verdict;
+    }
     Labels subset = SubsetLabels(mesh->DestinationRuleFor(proxy, *service), cluster->subset);
     std::vector<Verdict> verdicts;
     std::vector<const Workload*> endpoints;
@@ -359,7 +371,7 @@ struct World::Impl {
       request.protocol = http2 ? WireProtocol::kHttp2 : WireProtocol::kHttp1;
     }
     Connection& connection = request.connection;
-    if (const Waypoint* waypoint = WaypointOnTheWay(*mesh, proxy, &service, endpoint)) {
+    if (const Waypoint* waypoint = WaypointOnTheWay(*mesh, proxy, &service, &endpoint)) {
       next.waypoint = waypoint;
       next.destination = waypoint->workload;
       SetTunnel(proxy, &next);
