@@ -103,64 +103,64 @@ TEST_CASE("Gateway API: which routes attach, and in which order they stand") {
   };
   const Row rows[] = {
       {"no rule says a path",
-       GatewayYaml(listener) + RouteYaml("n", "r", parent + ", rules: [{" + to("a") + "}]"),
-       "[* /=a.n.svc.cluster.local]"},
+       GatewayYaml(listener) + RouteYaml("nn", "r", parent + ", rules: [{" + to("a") + "}]"),
+       "[* /=a.nn.svc.cluster.local]"},
       {"own namespace only by default",
        GatewayYaml("listeners: [{name: a, port: 80, protocol: HTTP}]") +
-           RouteYaml("n", "r", parent + ", rules: [{" + to("a") + "}]"),
+           RouteYaml("nn", "r", parent + ", rules: [{" + to("a") + "}]"),
        ""},
       {"sectionName of another listener",
        GatewayYaml(listener) +
-           RouteYaml("n", "r",
+           RouteYaml("nn", "r",
                      "parentRefs: [{name: door, namespace: edge, sectionName: b}], rules: "
                      "[{" +
                          to("a") + "}]"),
        ""},
       {"longest prefix first, exact before prefix",
        GatewayYaml(listener) +
-           RouteYaml("n", "r",
+           RouteYaml("nn", "r",
                      parent + ", rules: [{matches: [{path: {value: /a}}], " + to("a") +
                          "}, {matches: [{path: {value: /a/b}}], " + to("b") +
                          "}, {matches: [{path: {type: Exact, value: /}}], " + to("a") + "}]"),
-       "[* /=a.n.svc.cluster.local /a/b=b.n.svc.cluster.local /a=a.n.svc.cluster.local]"},
+       "[* /=a.nn.svc.cluster.local /a/b=b.nn.svc.cluster.local /a=a.nn.svc.cluster.local]"},
       {"the older route first, one host together",
        GatewayYaml(listener) +
-           RouteYaml("n", "z", parent + ", rules: [{" + to("a") + "}]", "2026-01-02T00:00:00Z") +
-           RouteYaml("n", "y", parent + ", rules: [{" + to("b") + "}]", "2026-01-03T00:00:00Z"),
-       "[* /=a.n.svc.cluster.local /=b.n.svc.cluster.local]"},
+           RouteYaml("nn", "zz", parent + ", rules: [{" + to("a") + "}]", "2026-01-02T00:00:00Z") +
+           RouteYaml("nn", "yy", parent + ", rules: [{" + to("b") + "}]", "2026-01-03T00:00:00Z"),
+       "[* /=a.nn.svc.cluster.local /=b.nn.svc.cluster.local]"},
       {"a backend that is not there, and one of another namespace",
-       GatewayYaml(listener) + RouteYaml("n", "r", parent + ", rules: [{" + to("gone") + "}]") +
+       GatewayYaml(listener) + RouteYaml("nn", "r", parent + ", rules: [{" + to("gone") + "}]") +
            RouteYaml("m", "s",
-                     parent + ", rules: [{backendRefs: [{name: a, namespace: n, port: "
+                     parent + ", rules: [{backendRefs: [{name: a, namespace: nn, port: "
                               "80}]}]"),
        "[* /=500 /=500]"},
       {"with a grant",
        GatewayYaml(listener) +
            RouteYaml("m", "s",
-                     parent + ", rules: [{backendRefs: [{name: a, namespace: n, port: "
+                     parent + ", rules: [{backendRefs: [{name: a, namespace: nn, port: "
                               "80}]}]") +
            "---\napiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: "
-           "{name: g, namespace: n}\nspec: {from: [{group: gateway.networking.k8s.io, kind: "
+           "{name: g, namespace: nn}\nspec: {from: [{group: gateway.networking.k8s.io, kind: "
            "HTTPRoute, namespace: m}], to: [{group: '', kind: Service}]}\n",
-       "[* /=a.n.svc.cluster.local]"},
+       "[* /=a.nn.svc.cluster.local]"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.what);
-    const auto mesh = MeshOf(row.objects + ServiceYaml("n", "a") + ServiceYaml("n", "b"));
+    const auto mesh = MeshOf(row.objects + ServiceYaml("nn", "a") + ServiceYaml("nn", "b"));
     CHECK(Routes(*mesh) == row.routes);
   }
 }
 
 TEST_CASE("Gateway API: routes of a Service") {
   const auto mesh =
-      MeshOf(ServiceYaml("n", "a") + ServiceYaml("n", "b") +
-             RouteYaml("n", "r",
+      MeshOf(ServiceYaml("nn", "a") + ServiceYaml("nn", "b") +
+             RouteYaml("nn", "r",
                        "parentRefs: [{group: '', kind: Service, name: a, port: 80}], rules: "
                        "[{backendRefs: [{name: b, port: 80}]}]"));
-  const auto routes = mesh->ServiceRoutesFor(*mesh->FindService("a.n.svc.cluster.local"));
+  const auto routes = mesh->ServiceRoutesFor(*mesh->FindService("a.nn.svc.cluster.local"));
   REQUIRE(routes.size() == 1);
   CHECK(routes[0]->http[0].matches[0].port == 80);
-  CHECK(mesh->ServiceRoutesFor(*mesh->FindService("b.n.svc.cluster.local")).empty());
+  CHECK(mesh->ServiceRoutesFor(*mesh->FindService("b.nn.svc.cluster.local")).empty());
   CHECK(mesh->MeshVirtualServices().empty());
 }
 

@@ -44,7 +44,7 @@ TEST_CASE("waypoint: label, namespace, none, kind of traffic, readiness, namespa
        "-"},
       {"not ready", "istio.io/use-waypoint: pending", "", "-", "-"},
       {"for workloads alone", "istio.io/use-waypoint: pods", "", "-", "shop/pods"},
-      {"waypoint-for none", "istio.io/use-waypoint: off", "", "-", "-"},
+      {"waypoint-for none", "istio.io/use-waypoint: shut", "", "-", "-"},
       {"of another namespace that allows it", "istio.io/use-waypoint: shared",
        "istio.io/use-waypoint: shared, istio.io/use-waypoint-namespace: infra", "infra/shared",
        "-"},
@@ -62,7 +62,7 @@ TEST_CASE("waypoint: label, namespace, none, kind of traffic, readiness, namespa
         DeploymentYaml("shop", "web", row.labels) + ServiceYaml("shop", "web", row.labels) +
         GatewayYaml("shop", "wp", "") + GatewayYaml("shop", "all", "istio.io/waypoint-for: all") +
         GatewayYaml("shop", "pods", "istio.io/waypoint-for: workload") +
-        GatewayYaml("shop", "off", "istio.io/waypoint-for: none") +
+        GatewayYaml("shop", "shut", "istio.io/waypoint-for: none") +
         GatewayYaml("shop", "pending", "", "", "status: {conditions: []}\n") +
         GatewayYaml("infra", "shared", "", "from: All") + GatewayYaml("infra", "closed", "") +
         GatewayYaml("infra", "picky", "", "from: Selector, selector: {matchLabels: {team: a}}"));
@@ -112,9 +112,9 @@ TEST_CASE("ambient: who takes HBONE, and the flag that decides") {
 
 TEST_CASE("ambient: stand-in addresses are known ones, or differ from all known ones") {
   const auto mesh = MeshOf(
-      "---\napiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: n}\nspec: {clusterIP: "
+      "---\napiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: nn}\nspec: {clusterIP: "
       "10.96.0.2, ports: [{port: 80}]}\n" +
-      ServiceYaml("n", "b", "") + ServiceYaml("n", "c", ""));
+      ServiceYaml("nn", "b", "") + ServiceYaml("nn", "c", ""));
   std::set<std::string> seen;
   for (const MeshService& service : mesh->services()) {
     seen.insert(ToString(mesh->StandInAddress(service)));
@@ -124,18 +124,18 @@ TEST_CASE("ambient: stand-in addresses are known ones, or differ from all known 
 }
 
 TEST_CASE("ingress-use-waypoint: the Service's label beats its namespace's") {
-  const auto mesh = MeshOf(NamespaceYaml("on", "istio.io/ingress-use-waypoint: 'true'") +
-                           NamespaceYaml("off") + ServiceYaml("on", "plain", "") +
-                           ServiceYaml("on", "no", "istio.io/ingress-use-waypoint: 'false'") +
-                           ServiceYaml("off", "plain", "") +
-                           ServiceYaml("off", "yes", "istio.io/ingress-use-waypoint: 'true'"));
+  const auto mesh = MeshOf(NamespaceYaml("lit", "istio.io/ingress-use-waypoint: 'true'") +
+                           NamespaceYaml("dark") + ServiceYaml("lit", "plain", "") +
+                           ServiceYaml("lit", "not", "istio.io/ingress-use-waypoint: 'false'") +
+                           ServiceYaml("dark", "plain", "") +
+                           ServiceYaml("dark", "yea", "istio.io/ingress-use-waypoint: 'true'"));
   const auto uses = [&](const std::string& host) {
     return mesh->IngressUsesWaypoint(*mesh->FindService(host + ".svc.cluster.local"));
   };
-  CHECK(uses("plain.on"));
-  CHECK_FALSE(uses("no.on"));
-  CHECK_FALSE(uses("plain.off"));
-  CHECK(uses("yes.off"));
+  CHECK(uses("plain.lit"));
+  CHECK_FALSE(uses("not.lit"));
+  CHECK_FALSE(uses("plain.dark"));
+  CHECK(uses("yea.dark"));
 }
 
 }  // namespace

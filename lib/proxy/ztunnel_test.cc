@@ -20,9 +20,9 @@ std::string Peer(const std::string& ns, const std::string& name, const std::stri
 }
 
 const std::string kPod =
-    "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: n, labels: "
+    "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: nn, labels: "
     "{istio.io/dataplane-mode: ambient}}\n"
-    "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: n}\nspec: "
+    "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: nn}\nspec: "
     "{template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: i}]}}}\n";
 
 std::string Groups(const ZtunnelConfig& config, const std::string& name) {
@@ -76,7 +76,7 @@ TEST_CASE("ztunnel: what becomes of a rule") {
        R"([{"rules":[{"matches":[{"destination_ports":[80]}]},{"matches":[{}]}]}])"},
       {"service accounts default to the policy's namespace",
        "{rules: [{from: [{source: {serviceAccounts: [a, m/b]}}]}]}",
-       R"([{"rules":[{"matches":[{"service_accounts":[{"namespace":"n","serviceAccount":"a"},{"namespace":"m","serviceAccount":"b"}]}]}]}])"},
+       R"([{"rules":[{"matches":[{"service_accounts":[{"namespace":"nn","serviceAccount":"a"},{"namespace":"m","serviceAccount":"b"}]}]}]}])"},
       {"principals are not rewritten",
        "{rules: [{from: [{source: {principals: [cluster.local/ns/a/sa/b]}}]}]}",
        R"([{"rules":[{"matches":[{"principals":[{"exact":"cluster.local/ns/a/sa/b"}]}]}]}])"},
@@ -87,20 +87,20 @@ TEST_CASE("ztunnel: what becomes of a rule") {
   };
   for (const Row& row : rows) {
     CAPTURE(row.what);
-    const auto mesh = TestMesh(kPod + Policy("n", "p", row.spec));
-    CHECK(Groups(ZtunnelConfig(*mesh), "n/p") == row.groups);
+    const auto mesh = TestMesh(kPod + Policy("nn", "p", row.spec));
+    CHECK(Groups(ZtunnelConfig(*mesh), "nn/p") == row.groups);
   }
 }
 
 TEST_CASE("ztunnel: dry-run policies need a flag") {
-  const std::string text = kPod + Policy("n", "p", "{rules: [{}]}", "istio.io/dry-run: 'true'");
-  CHECK(Groups(ZtunnelConfig(*TestMesh(text)), "n/p") == "not sent");
+  const std::string text = kPod + Policy("nn", "p", "{rules: [{}]}", "istio.io/dry-run: 'true'");
+  CHECK(Groups(ZtunnelConfig(*TestMesh(text)), "nn/p") == "not sent");
   MeshOptions options;
   options.istiod_env = {{"AMBIENT_ENABLE_DRY_RUN_AUTHORIZATION_POLICY", "true"}};
   const auto mesh = TestMesh(text, {}, options);
   const ZtunnelConfig config(*mesh);
-  REQUIRE(config.Find("n/p") != nullptr);
-  CHECK(config.Find("n/p")->dry_run);
+  REQUIRE(config.Find("nn/p") != nullptr);
+  CHECK(config.Find("nn/p")->dry_run);
 }
 
 std::string Join(const std::vector<std::string>& names) {
@@ -113,29 +113,29 @@ TEST_CASE("ztunnel: scopes and selectors") {
   const auto listed = [](const std::string& policies) {
     const auto mesh = TestMesh(kPod + policies);
     const ZtunnelConfig config(*mesh);
-    return Join(config.For(*mesh->FindWorkload("n", "web")).listed);
+    return Join(config.For(*mesh->FindWorkload("nn", "web")).listed);
   };
-  CHECK(listed(Policy("n", "p", "{selector: {matchLabels: {app: web}}, rules: [{}]}")) == "n/p");
-  CHECK(listed(Policy("n", "p", "{selector: {matchLabels: {app: db}}, rules: [{}]}")).empty());
+  CHECK(listed(Policy("nn", "p", "{selector: {matchLabels: {app: web}}, rules: [{}]}")) == "nn/p");
+  CHECK(listed(Policy("nn", "p", "{selector: {matchLabels: {app: db}}, rules: [{}]}")).empty());
   CHECK(listed(Policy("istio-system", "p", "{selector: {matchLabels: {app: web}}, rules: [{}]}")) ==
         "istio-system/p");
   CHECK(listed(Policy("m", "p", "{selector: {matchLabels: {app: web}}, rules: [{}]}")).empty());
   // An empty selector is none at sidecars; here it reaches nobody, and an empty matchLabels all.
-  CHECK(listed(Policy("n", "p", "{selector: {}, rules: [{}]}")).empty());
-  CHECK(listed(Policy("n", "p", "{selector: {matchLabels: {}}, rules: [{}]}")) == "n/p");
-  const auto mesh = TestMesh(kPod + Policy("n", "a", "{rules: [{}]}") +
+  CHECK(listed(Policy("nn", "p", "{selector: {}, rules: [{}]}")).empty());
+  CHECK(listed(Policy("nn", "p", "{selector: {matchLabels: {}}, rules: [{}]}")) == "nn/p");
+  const auto mesh = TestMesh(kPod + Policy("nn", "a", "{rules: [{}]}") +
                              Policy("istio-system", "b", "{rules: [{}]}"));
   const ZtunnelConfig config(*mesh);
-  CHECK(config.Find("n/a")->scope == ZtunnelPolicy::Scope::kNamespace);
+  CHECK(config.Find("nn/a")->scope == ZtunnelPolicy::Scope::kNamespace);
   CHECK(config.Find("istio-system/b")->scope == ZtunnelPolicy::Scope::kGlobal);
-  CHECK(config.PoliciesFor(*mesh->FindWorkload("n", "web")).size() == 2);
+  CHECK(config.PoliciesFor(*mesh->FindWorkload("nn", "web")).size() == 2);
 }
 
 // What is enforced on ports 1 and 2: "strict" for a port whose callers without identity are denied.
 std::string Enforced(const std::string& policies) {
   const auto mesh = TestMesh(kPod + policies);
   const ZtunnelConfig config(*mesh);
-  const Workload& web = *mesh->FindWorkload("n", "web");
+  const Workload& web = *mesh->FindWorkload("nn", "web");
   const auto denies = [&](uint32_t port) {
     const auto holds = [&](const ZtunnelMatch& match) {
       bool all = !match.empty();
@@ -172,40 +172,40 @@ TEST_CASE("ztunnel: PeerAuthentication, with the two ways in which it fails open
       {"mesh STRICT", mesh_strict, "strict strict"},
       {"root with an empty selector counts for nobody else",
        Peer("istio-system", "m", "{selector: {}, mtls: {mode: STRICT}}"), "open open"},
-      {"namespace with an empty selector", Peer("n", "d", "{selector: {}, mtls: {mode: STRICT}}"),
+      {"namespace with an empty selector", Peer("nn", "d", "{selector: {}, mtls: {mode: STRICT}}"),
        "strict strict"},
-      {"namespace beats mesh", mesh_strict + Peer("n", "d", "{mtls: {mode: PERMISSIVE}}"),
+      {"namespace beats mesh", mesh_strict + Peer("nn", "d", "{mtls: {mode: PERMISSIVE}}"),
        "open open"},
       {"workload STRICT, port PERMISSIVE",
-       Peer("n", "w", "{" + web + "mtls: {mode: STRICT}, portLevelMtls: {1: {mode: PERMISSIVE}}}"),
+       Peer("nn", "w", "{" + web + "mtls: {mode: STRICT}, portLevelMtls: {1: {mode: PERMISSIVE}}}"),
        "open strict"},
       {"workload PERMISSIVE, port STRICT",
-       Peer("n", "w", "{" + web + "mtls: {mode: PERMISSIVE}, portLevelMtls: {1: {mode: STRICT}}}"),
+       Peer("nn", "w", "{" + web + "mtls: {mode: PERMISSIVE}, portLevelMtls: {1: {mode: STRICT}}}"),
        "strict open"},
       {"two STRICT ports",
-       Peer("n", "w",
+       Peer("nn", "w",
             "{" + web +
                 "portLevelMtls: {1: {mode: STRICT}, 2: {mode: "
                 "STRICT}}}"),
        "strict strict"},
       {"unset under STRICT: DISABLE stays strict",
-       mesh_strict + Peer("n", "w", "{" + web + "portLevelMtls: {1: {mode: DISABLE}}}"),
+       mesh_strict + Peer("nn", "w", "{" + web + "portLevelMtls: {1: {mode: DISABLE}}}"),
        "strict strict"},
       {"unset under STRICT: DISABLE beside PERMISSIVE is open",
-       mesh_strict + Peer("n", "w",
+       mesh_strict + Peer("nn", "w",
                           "{" + web +
                               "portLevelMtls: {1: {mode: DISABLE}, 2: {mode: "
                               "PERMISSIVE}}}"),
        "open open"},
       {"fails open: STRICT port of a PERMISSIVE workload under mesh STRICT",
-       mesh_strict + Peer("n", "w",
+       mesh_strict + Peer("nn", "w",
                           "{" + web +
                               "mtls: {mode: PERMISSIVE}, portLevelMtls: {1: {mode: "
                               "STRICT}}}"),
        "open open"},
       {"fails open: a namespace policy without mode hides mesh STRICT",
-       mesh_strict + Peer("n", "d", "{}") +
-           Peer("n", "w", "{" + web + "portLevelMtls: {1: {mode: PERMISSIVE}}}"),
+       mesh_strict + Peer("nn", "d", "{}") +
+           Peer("nn", "w", "{" + web + "portLevelMtls: {1: {mode: PERMISSIVE}}}"),
        "open open"},
   };
   for (const Row& row : rows) {

@@ -10,14 +10,14 @@ namespace meshproof {
 namespace {
 
 const std::string kMesh =
-    "apiVersion: v1\nkind: Namespace\nmetadata: {name: n, labels: {istio.io/dataplane-mode: "
+    "apiVersion: v1\nkind: Namespace\nmetadata: {name: nn, labels: {istio.io/dataplane-mode: "
     "ambient}}\n"
-    "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: n}\nspec: "
+    "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: nn}\nspec: "
     "{template: {metadata: {labels: {app: web}}, spec: {containers: [{name: c, image: i}]}}}\n";
 
 std::string Policy(const std::string& name, const std::string& spec) {
   return "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: " +
-         name + ", namespace: n}\nspec: " + spec + "\n";
+         name + ", namespace: nn}\nspec: " + spec + "\n";
 }
 
 struct World {
@@ -27,10 +27,10 @@ struct World {
     mesh = Mesh::Build(DecodeModel(std::move(load), {}));
     config = std::make_unique<ZtunnelConfig>(*mesh);
   }
-  // "allow", "allow n/p", "reject stage n/p", "undetermined".
+  // "allow", "allow nn/p", "reject stage nn/p", "undetermined".
   std::string Ask(const ProxyRequest& request) const {
     const Verdict verdict =
-        RunZtunnel(*config, *mesh->FindWorkload("n", "web"), request, Detail::kTrace);
+        RunZtunnel(*config, *mesh->FindWorkload("nn", "web"), request, Detail::kTrace);
     std::string text(ToString(verdict.outcome));
     if (verdict.outcome == Outcome::kReject) text += " " + std::string(ToString(verdict.stage));
     if (verdict.decided_by.object != nullptr) {
@@ -87,30 +87,30 @@ TEST_CASE("ztunnel: clauses, matches, lists") {
     const char* without;
   };
   const Row rows[] = {
-      {"{rules: [{from: [{source: {principals: [cluster.local/ns/a/sa/b]}}]}]}", "allow n/p 0",
+      {"{rules: [{from: [{source: {principals: [cluster.local/ns/a/sa/b]}}]}]}", "allow nn/p 0",
        "reject allow"},
-      {"{rules: [{from: [{source: {principals: ['*']}}]}]}", "allow n/p 0", "reject allow"},
+      {"{rules: [{from: [{source: {principals: ['*']}}]}]}", "allow nn/p 0", "reject allow"},
       {"{rules: [{from: [{source: {principals: [spiffe://cluster.local/ns/a/sa/b]}}]}]}",
        "reject allow", "reject allow"},
-      {"{rules: [{from: [{source: {notPrincipals: ['*']}}]}]}", "reject allow", "allow n/p 0"},
-      {"{rules: [{from: [{source: {namespaces: ['*a'], notNamespaces: [b]}}]}]}", "allow n/p 0",
+      {"{rules: [{from: [{source: {notPrincipals: ['*']}}]}]}", "reject allow", "allow nn/p 0"},
+      {"{rules: [{from: [{source: {namespaces: ['*a'], notNamespaces: [b]}}]}]}", "allow nn/p 0",
        "reject allow"},
       {"{rules: [{from: [{source: {notNamespaces: [b], notServiceAccounts: [a/c]}}]}]}",
-       "allow n/p 0", "allow n/p 0"},
-      {"{rules: [{from: [{source: {serviceAccounts: [a/b]}}]}]}", "allow n/p 0", "reject allow"},
+       "allow nn/p 0", "allow nn/p 0"},
+      {"{rules: [{from: [{source: {serviceAccounts: [a/b]}}]}]}", "allow nn/p 0", "reject allow"},
       {"{rules: [{from: [{source: {serviceAccounts: [b]}}]}]}", "reject allow", "reject allow"},
       {"{rules: [{from: [{source: {ipBlocks: [10.244.0.0/24]}}], to: [{operation: {ports: "
        "['8080']}}]}]}",
-       "allow n/p 0", "allow n/p 0"},
+       "allow nn/p 0", "allow nn/p 0"},
       {"{rules: [{from: [{source: {namespaces: [x]}}, {source: {namespaces: [a]}}], when: [{key: "
        "destination.port, notValues: ['9']}]}]}",
-       "allow n/p 0", "reject allow"},
+       "allow nn/p 0", "reject allow"},
       {"{rules: [{to: [{operation: {ports: ['1']}}]}, {to: [{operation: {ports: ['8080']}}]}]}",
-       "allow n/p 1", "allow n/p 1"},
+       "allow nn/p 1", "allow nn/p 1"},
       {"{}", "reject allow", "reject allow"},
-      {"{rules: [{}]}", "allow n/p 0", "allow n/p 0"},
-      {"{action: DENY, rules: [{to: [{operation: {notPorts: ['80']}}]}]}", "reject deny n/p 0",
-       "reject deny n/p 0"},
+      {"{rules: [{}]}", "allow nn/p 0", "allow nn/p 0"},
+      {"{action: DENY, rules: [{to: [{operation: {notPorts: ['80']}}]}]}", "reject deny nn/p 0",
+       "reject deny nn/p 0"},
       {"{action: DENY, rules: [{to: [{operation: {paths: [/x]}}]}]}", "allow", "allow"},
       {"{action: DENY, rules: [{when: [{key: connection.sni, values: [x]}]}]}", "allow", "allow"},
   };
@@ -129,9 +129,9 @@ TEST_CASE("ztunnel: DENY beats ALLOW, and names come in order") {
              "{selector: {matchLabels: {app: web}}, action: DENY, rules: [{to: [{operation: "
              "{ports: ['8080']}}]}]}") +
       Policy("c", "{action: DENY, rules: [{from: [{source: {namespaces: [a]}}]}]}"));
-  CHECK(world.Ask(From(kCaller)) == "reject deny n/c 0");  // the namespace's before the workload's
-  CHECK(world.Ask(From("")) == "reject deny n/b 0");
-  CHECK(world.Ask(From("", 9000)) == "allow n/a 0");
+  CHECK(world.Ask(From(kCaller)) == "reject deny nn/c 0");  // the namespace's before the workload's
+  CHECK(world.Ask(From("")) == "reject deny nn/b 0");
+  CHECK(world.Ask(From("", 9000)) == "allow nn/a 0");
 }
 
 TEST_CASE("ztunnel: an address that is not known leaves open what hangs on it") {
@@ -179,7 +179,7 @@ TEST_CASE("ztunnel: agrees with the definition on every small request") {
               bool expected = (*port == '\0' || port == to) && not_port != to;
               expected = expected && (*ns == '\0' || ns == who) && (who.empty() || not_ns != who);
               CHECK((world.Ask(From(who.empty() ? "" : "spiffe://cluster.local/ns/" + who + "/sa/x",
-                                    number)) == "allow n/p 0") == expected);
+                                    number)) == "allow nn/p 0") == expected);
             }
           }
         }
