@@ -95,7 +95,8 @@ TEST_CASE("ztunnel: clauses, matches, lists") {
       {"{rules: [{from: [{source: {notPrincipals: ['*']}}]}]}", "reject allow", "allow nn/p 0"},
       {"{rules: [{from: [{source: {namespaces: ['*a'], notNamespaces: [b]}}]}]}", "allow nn/p 0",
        "reject allow"},
-      {"{rules: [{from: [{source: {notNamespaces: [b], notServiceAccounts: [a/c]}}]}]}",
+      {"{rules: [{from: [{source: {notNamespaces: [b], notPrincipals: "
+       "[cluster.local/ns/a/sa/c]}}]}]}",
        "allow nn/p 0", "allow nn/p 0"},
       {"{rules: [{from: [{source: {serviceAccounts: [a/b]}}]}]}", "allow nn/p 0", "reject allow"},
       {"{rules: [{from: [{source: {serviceAccounts: [b]}}]}]}", "reject allow", "reject allow"},
