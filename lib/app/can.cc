@@ -206,6 +206,12 @@ class Asker {
         for (const auto& served : server.hosts.values) names.emplace_back(served.value);
       }
     }
+    for (const auto& gateway : mesh_.model().k8s_gateways) {
+      for (const auto& listener : gateway.listeners) names.emplace_back(listener.hostname.value);
+    }
+    for (const auto& route : mesh_.model().k8s_routes) {
+      for (const auto& served : route.hostnames.values) names.emplace_back(served.value);
+    }
     std::string message = "`" + host + "` is no Service of the input, and no gateway serves it";
     if (caller_ == nullptr && host.find('.') == std::string::npos) {
       message += " (a caller outside names Services with their namespace)";

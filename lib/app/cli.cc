@@ -10,6 +10,7 @@
 
 #include "app/version.h"
 #include "base/text.h"
+#include "simulate/enforcement.h"
 
 namespace meshproof {
 namespace {
@@ -379,15 +380,21 @@ const std::vector<Command>& Commands() {
       {"compile", "print the configuration that istiod would push",
        "meshproof compile WORKLOAD [PATH...] [OPTION...]\n",
        "Prints the security part of one proxy's configuration as istiod would push it: listeners, "
-       "filter chains, jwt_authn, RBAC, ext_authz, routes, in Envoy's own form.",
+       "filter chains, jwt_authn, RBAC, ext_authz, routes, in Envoy's own form. WORKLOAD `ztunnel` "
+       "prints what istiod sends to every ztunnel of an ambient mesh. Addresses that the input "
+       "does "
+       "not state and that a configuration needs are stand-ins from the mesh's ranges.",
        "meshproof compile shop/orders mesh/\n"
+       "meshproof compile ztunnel mesh/\n"
        "meshproof compile istio-system/istio-ingressgateway mesh/ --format json | jq .routes\n",
        kPrintStatuses, DeclareCompile},
       {"describe", "one workload's security on one screen",
        "meshproof describe WORKLOAD [PATH...] [OPTION...]\n",
        "Prints identity, sidecar or not, the effective mTLS of each port with the object that set "
        "it, JWT issuers, policies in evaluation order, the routes that lead there, and what stands "
-       "open.",
+       "open; in an ambient mesh also the waypoints, what ztunnel makes of each policy, what only "
+       "a "
+       "waypoint enforces, and who gets past it.",
        "meshproof describe shop/orders mesh/\n"
        "meshproof describe shop/orders:8080 mesh/ --format json\n",
        kPrintStatuses, DeclareDescribe},
@@ -548,6 +555,10 @@ std::string Help(const Command& command, const CLI::App& app) {
   for (const CLI::Option* option : app.get_options()) out += OptionLine(*option);
   out += "\nExamples:\n" + Indented(command.examples, 2);
   out += "\nExit status:\n" + Indented(command.statuses, 2);
+  if (std::string_view(command.name) == "describe") {
+    out += "\nWhere a policy is enforced in an ambient mesh, by caller and destination:\n" +
+           Indented(ToText(BuildEnforcementTable()), 2);
+  }
   return out;
 }
 

@@ -8,6 +8,7 @@
 
 #include "app/memory_files.h"
 #include "app/version.h"
+#include "simulate/enforcement.h"
 
 namespace meshproof {
 namespace {
@@ -73,6 +74,13 @@ TEST_CASE("help: every command, and every option of it, is explained") {
       CHECK(std::find(names.begin(), names.end(), option) != names.end());
     }
   }
+}
+
+TEST_CASE("the man page and --help show where policies are enforced") {
+  const std::string table = ToText(BuildEnforcementTable());
+  CHECK(Contains(ManPage(), table));
+  MemoryFiles files;
+  CHECK(Contains(Run({"describe", "--help"}, files).out, "nowhere"));
 }
 
 TEST_CASE("the man page and --help name the same commands and options") {

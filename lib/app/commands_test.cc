@@ -222,9 +222,10 @@ TEST_CASE("compile: what has no proxy") {
     const char* message;
   };
   const Row rows[] = {
-      {"legacy/probe", "has no proxy"}, {"shop/ordres", "did you mean `shop/orders`?"},
-      {"orders", "NAMESPACE/NAME"},     {"shop/orders:8080", "name it without a port"},
-      {"ztunnel", "not supported yet"},
+      {"legacy/probe", "has no proxy"},
+      {"shop/ordres", "did you mean `shop/orders`?"},
+      {"orders", "NAMESPACE/NAME"},
+      {"shop/orders:8080", "name it without a port"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.workload);

@@ -2,14 +2,13 @@
 
 #include "proxy/compile.h"
 #include "proxy/emit.h"
+#include "proxy/ztunnel.h"
 #include "report/parts.h"
 
 namespace meshproof {
 namespace {
 
 Result<const Workload*> ProxyOf(const Mesh& mesh, const std::string& text) {
-  if (text == "ztunnel")
-    return Error{"`compile ztunnel` needs ambient mode, which is not supported yet"};
   auto name = ParseWorkloadName(text);
   if (!name.ok()) return name.error();
   if (name.value().port != 0) {
@@ -21,14 +20,21 @@ Result<const Workload*> ProxyOf(const Mesh& mesh, const std::string& text) {
   switch (workload.value()->mode) {
     case ProxyMode::kSidecar:
     case ProxyMode::kGateway:
+    case ProxyMode::kWaypoint:
       return workload;
     case ProxyMode::kNone:
       return Error{who + " has no proxy: istiod pushes it nothing"};
     case ProxyMode::kAmbient:
-    case ProxyMode::kWaypoint:
-      return Error{who + " is in an ambient mesh, which is not supported yet"};
+      return Error{who + " has no proxy of its own: its node's ztunnel takes its traffic; " +
+                   "`compile ztunnel` prints what istiod sends to every ztunnel"};
   }
   return workload;
+}
+
+void Print(const Json& emitted, const CompileOptions& options, const Host& host) {
+  Json out = Json::MakeObject({{"version", 1}});
+  for (const auto& [key, value] : emitted.as_object()) out.Set(key, value);
+  host.out << (options.format == "json" ? WriteJson(out, 2) + "\n" : WriteYaml(out));
 }
 
 }  // namespace
@@ -38,6 +44,11 @@ Exit RunCompile(const CompileOptions& options, const Host& host) {
   if (!settings.ok()) return Fail(host, settings.error());
   auto input = LoadInput(options.input, settings.value(), host);
   if (!input.ok()) return Fail(host, input.error());
+  Exit done = input.value().broken ? Exit::kUnusable : Exit::kOk;
+  if (options.workload == "ztunnel") {
+    Print(EmitZtunnel(ZtunnelConfig(*input.value().mesh)), options, host);
+    return done;
+  }
   auto workload = ProxyOf(*input.value().mesh, options.workload);
   if (!workload.ok()) return Fail(host, workload.error());
 
@@ -52,11 +63,8 @@ Exit RunCompile(const CompileOptions& options, const Host& host) {
     host.err << "warning: " << ObjectText(*object)
              << " changes this proxy in ways that are not computed\n";
   }
-  Json out = Json::MakeObject({{"version", 1}});
-  Json emitted = EmitProxy(*proxy);
-  for (auto& [key, value] : emitted.as_object()) out.Set(key, std::move(value));
-  host.out << (options.format == "json" ? WriteJson(out, 2) + "\n" : WriteYaml(out));
-  return input.value().broken ? Exit::kUnusable : Exit::kOk;
+  Print(EmitProxy(*proxy), options, host);
+  return done;
 }
 
 }  // namespace meshproof

@@ -95,6 +95,12 @@ bool Regex::PartialMatch(std::string_view text) const {
   return re2::RE2::PartialMatch(Piece(text), *program_);
 }
 
+std::string Regex::Replace(std::string_view text, const std::string& substitution) const {
+  std::string out(text);
+  if (program_ != nullptr) re2::RE2::GlobalReplace(&out, *program_, substitution);
+  return out;
+}
+
 int Regex::ProgramSize() const {
   return program_->ProgramSize();
 }

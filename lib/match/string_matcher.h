@@ -23,6 +23,8 @@ class Regex {
   bool FullMatch(std::string_view text) const;
   // A match anywhere in the text, as Go's MatchString.
   bool PartialMatch(std::string_view text) const;
+  // Every match replaced, `\1` standing for what the first group took (RE2::GlobalReplace).
+  std::string Replace(std::string_view text, const std::string& substitution) const;
   // How large the compiled program is; grows with the cost of matching.
   int ProgramSize() const;
   const std::string& pattern() const;

@@ -21,12 +21,20 @@ class MeshBuilder {
 
   void IndexNamespaces();        // mesh.cc
   void ReadIstiodEnvironment();  // mesh.cc
+  void DeployGateways();         // gateway_api.cc
   void BuildWorkloads();         // workloads.cc
   void BuildServices();          // services.cc
   void SelectWorkloads();        // services.cc
   void IndexPolicies();          // selection.cc
   void IndexDestinationRules();  // destination_rules.cc
   void IndexGateways();          // gateways.cc
+  void FindWaypoints();          // waypoints.cc
+  void ConvertGatewayApi();      // gateway_api.cc
+
+  void AttachRoutes(const K8sGateway& gateway, const K8sListener& listener,
+                    const std::vector<const K8sRoute*>& routes,
+                    const std::vector<std::string>& namespaces);
+  void AttachServiceRoutes(const std::vector<const K8sRoute*>& routes);
 
   struct Group;  // pods that make one workload
   std::vector<Group> GroupPods() const;

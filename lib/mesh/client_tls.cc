@@ -190,9 +190,8 @@ ClientTlsChoice Mesh::ChooseClientTls(const Workload& client, const MeshService&
                                       const Workload& workload) const {
   ClientTlsChoice out;
   if (client.mode != ProxyMode::kSidecar && client.mode != ProxyMode::kGateway) {
-    out.reason = client.mode == ProxyMode::kNone
-                     ? "the client has no proxy"
-                     : "what an ambient client sends is not modelled yet";
+    out.reason = client.mode == ProxyMode::kNone ? "the client has no proxy"
+                                                 : "its ztunnel or waypoint speaks HBONE, not TLS";
     return out;
   }
   if (!IsVisible(client, service)) {

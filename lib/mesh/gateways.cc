@@ -39,10 +39,15 @@ bool Exported(const VirtualService& service, std::string_view client) {
 
 void MeshBuilder::IndexGateways() {
   for (const Gateway& gateway : model_.gateways) mesh_.gateways_.push_back(&gateway);
+  for (const auto& gateway : mesh_.made_gateways_) mesh_.gateways_.push_back(gateway.get());
   SortOldestFirst(&mesh_.gateways_);
   std::vector<const VirtualService*> services;
   for (const VirtualService& service : model_.virtual_services) {
     if (!service.hosts.empty()) services.push_back(&service);
+  }
+  for (const auto& service : mesh_.made_virtual_services_) {
+    // Those of Services stand in `service_routes_`.
+    if (service->gateways.values.front().value != "mesh") services.push_back(service.get());
   }
   SortOldestFirst(&services);
   for (const VirtualService* service : services) {
@@ -59,6 +64,22 @@ void MeshBuilder::IndexGateways() {
   }
 }
 
+// A Gateway of the Gateway API runs on the pods that istiod makes for it (by their label), or on
+// those of the Service that its `addresses` name.
+bool Mesh::Serves(const Workload& workload, const K8sGateway& gateway) const {
+  if (gateway.addresses.empty()) return workload.gateway == &gateway;
+  for (const Text& address : gateway.addresses) {
+    const std::vector<size_t>& services = services_of_workload_[IndexOf(workload)];
+    const bool behind = std::any_of(services.begin(), services.end(), [&](size_t i) {
+      return services_[i].host == address.value ||
+             services_[i].name + "." + services_[i].ns == address.value ||
+             (services_[i].ns == gateway.meta.ns && services_[i].name == address.value);
+    });
+    if (behind) return true;
+  }
+  return false;
+}
+
 std::vector<Mesh::BoundServer> Mesh::GatewayServersFor(const Workload& workload) const {
   std::vector<BoundServer> out;
   if (workload.mode != ProxyMode::kGateway) return out;
@@ -66,7 +87,10 @@ std::vector<Mesh::BoundServer> Mesh::GatewayServersFor(const Workload& workload)
   const bool own_namespace_only = FeatureEnabled("PILOT_SCOPE_GATEWAY_TO_NAMESPACE", false);
   for (const Gateway* gateway : gateways_) {
     if (own_namespace_only && gateway->meta.ns != workload.ns) continue;
-    if (!Selects(gateway->selector, workload.labels)) continue;
+    if (gateway->made_from ? !Serves(workload, *gateway->made_from)
+                           : !Selects(gateway->selector, workload.labels)) {
+      continue;
+    }
     for (const GatewayServer& server : gateway->servers) {
       int port = server.port;
       for (const ServiceTarget& target : targets) {

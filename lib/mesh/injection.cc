@@ -231,14 +231,9 @@ Injection DecideAmbientCapture(const PodFacts& pod) {
 
 std::set<std::string> WaypointGateways(const Model& model) {
   std::set<std::string> out;
-  for (const OtherObject& object : model.others) {
-    if (object.meta.kind != "Gateway" ||
-        !object.meta.api_version.starts_with("gateway.networking.k8s.io/")) {
-      continue;
-    }
-    const Node* class_name = Find(Find(object.meta.node, "spec"), "gatewayClassName");
-    if (class_name && class_name->text == "istio-waypoint") {
-      out.insert(object.meta.ns + "/" + std::string(object.meta.name));
+  for (const K8sGateway& gateway : model.k8s_gateways) {
+    if (gateway.class_name.value == "istio-waypoint") {
+      out.insert(gateway.meta.ns + "/" + std::string(gateway.meta.name));
     }
   }
   return out;
@@ -269,7 +264,7 @@ ProxyDecision DecideProxy(const PodFacts& facts, const PodWorkload& pod, const R
   }
   Injection ambient = DecideAmbientCapture(facts);
   if (ambient.injected) {
-    return {ProxyMode::kAmbient, ambient.reason + " (ambient is not modelled yet)"};
+    return {ProxyMode::kAmbient, ambient.reason};
   }
   return {ProxyMode::kNone, injection.reason};
 }

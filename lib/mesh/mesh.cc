@@ -65,12 +65,15 @@ std::shared_ptr<const Mesh> MeshBuilder::Build(std::shared_ptr<const Model> mode
   MeshBuilder builder(mesh.get());
   builder.IndexNamespaces();
   builder.ReadIstiodEnvironment();
+  builder.DeployGateways();
   builder.BuildWorkloads();
   builder.BuildServices();
   builder.SelectWorkloads();
   builder.IndexPolicies();
   builder.IndexDestinationRules();
+  builder.ConvertGatewayApi();
   builder.IndexGateways();
+  builder.FindWaypoints();
   return mesh;
 }
 

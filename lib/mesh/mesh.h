@@ -47,10 +47,11 @@ struct Workload {
   Labels labels;  // of the pod, with what injection adds left out
   std::string service_account;
   ProxyMode mode = ProxyMode::kNone;
-  std::string mode_reason;      // one clause: "namespace label istio-injection: enabled"
-  bool tls_mode_istio = false;  // security.istio.io/tlsMode=istio: clients use mTLS
-  std::string identity;         // "spiffe://<td>/ns/<ns>/sa/<sa>"; "" without a proxy
-  std::vector<IpAddress> ips;   // known addresses
+  std::string mode_reason;              // one clause: "namespace label istio-injection: enabled"
+  bool tls_mode_istio = false;          // security.istio.io/tlsMode=istio: clients use mTLS
+  std::string identity;                 // "spiffe://<td>/ns/<ns>/sa/<sa>"; "" without a proxy
+  std::vector<IpAddress> ips;           // known addresses
+  const K8sGateway* gateway = nullptr;  // the Gateway API's Gateway whose proxy this is
 };
 
 struct MeshService;
@@ -119,6 +120,21 @@ struct ClientTlsChoice {
   std::string reason;                     // one clause
 };
 
+// A Gateway that takes traffic on behalf of others (istio-semantics section 7.3).
+struct Waypoint {
+  const K8sGateway* gateway = nullptr;
+  const Workload* workload = nullptr;                // its proxy; null where the input has none
+  const MeshService* service = nullptr;              // through which it is reached; may be null
+  bool for_services = false, for_workloads = false;  // istio.io/waypoint-for
+};
+
+// The waypoint that traffic to a Service or workload passes, or why it passes none.
+struct WaypointChoice {
+  const Waypoint* waypoint = nullptr;
+  bool asked_for = false;  // a label names one (that istiod may not find or use)
+  std::string reason;      // one clause
+};
+
 struct MeshOptions {
   // Feature flags of istiod by environment name (`.meshproof.yaml`); else the istiod Deployment's.
   std::vector<std::pair<std::string, std::string>> istiod_env;
@@ -156,6 +172,8 @@ class Mesh {
   bool FeatureEnabled(std::string_view name, bool by_default) const;
 
   PolicySet PoliciesFor(const Workload& workload) const;
+  // Of a waypoint's chains for one Service, or (null) for pods that are addressed directly.
+  PolicySet PoliciesFor(const Workload& waypoint, const MeshService* service) const;
   EffectiveMtls MtlsFor(const Workload& workload) const;
   // Mode of namespace `ns` as the client side reads it (mesh and namespace levels only).
   EffectiveMode NamespaceMtls(std::string_view ns) const;
@@ -166,6 +184,28 @@ class Mesh {
   const Sidecar* SidecarFor(const Workload& workload) const;
   // Objects that change this proxy in ways that are not computed here (EnvoyFilter, WasmPlugin).
   std::vector<const ObjectMeta*> UnmodelledFor(const Workload& workload) const;
+
+  // Whether istiod runs with ambient support: its environment says so, or the input makes use of
+  // it.
+  bool AmbientEnabled() const { return ambient_; }
+  // Whether an HBONE tunnel ends at this workload: at its ztunnel or, in an ambient mesh, its
+  // sidecar.
+  bool TakesHbone(const Workload& workload) const;
+  // By namespace and name.
+  const std::vector<Waypoint>& waypoints() const { return waypoints_; }
+  const Waypoint* WaypointOf(const Workload& proxy) const;
+  WaypointChoice WaypointFor(const MeshService& service) const;
+  WaypointChoice WaypointFor(const Workload& workload) const;
+  // istio.io/ingress-use-waypoint of the Service, else of its namespace.
+  bool IngressUsesWaypoint(const MeshService& service) const;
+  const K8sGateway* FindK8sGateway(std::string_view ns, std::string_view name) const;
+  const ReferenceGrant* FindReferenceGrant(std::string_view from_kind, std::string_view from_ns,
+                                           std::string_view to_kind, std::string_view to_ns,
+                                           std::string_view to_name) const;
+  // An address that stands for a Service or workload in a configuration: its own, or, where the
+  // input states none, one of the mesh's range that nothing else in the input has.
+  IpAddress StandInAddress(const MeshService& service) const;
+  IpAddress StandInAddress(const Workload& workload) const;
 
   // The container port that `service_port` of `service` leads to on `workload`; 0 where it has
   // none.
@@ -206,6 +246,9 @@ class Mesh {
   const std::vector<const VirtualService*>& MeshVirtualServices() const {
     return mesh_virtual_services_;
   }
+  // Those that istiod makes of routes whose parent is this Service (Gateway API), its own
+  // namespace's first.
+  std::vector<const VirtualService*> ServiceRoutesFor(const MeshService& service) const;
 
  private:
   friend class MeshBuilder;
@@ -239,6 +282,8 @@ class Mesh {
   const MergedRule* MergedRuleFor(const Workload& client, const MeshService& service) const;
   const MeshService* LookUpHost(const std::string& host, std::string_view ns) const;
   const MeshService* FollowExternalName(const MeshService* service) const;
+  bool Serves(const Workload& workload, const K8sGateway& gateway) const;
+  WaypointChoice ChooseWaypoint(const Labels& labels, const std::string& ns) const;
   bool AutoMtlsReaches(const Workload& client, const MeshService& service,
                        const MeshServicePort& port, const Workload& workload,
                        std::string* reason) const;
@@ -269,6 +314,15 @@ class Mesh {
   std::unordered_map<std::string, RuleIndex> exported_rules_;  // for clients of other namespaces
   std::unordered_map<std::string, RuleIndex> private_root_rules_;
   std::unordered_map<std::string, std::string> istiod_env_;
+  bool ambient_ = false;
+  std::vector<Waypoint> waypoints_;
+  // What istiod makes of the Gateway API: views point into the model or into `texts_`.
+  std::vector<std::unique_ptr<PodWorkload>> made_pods_;
+  std::vector<std::unique_ptr<Service>> made_services_;
+  std::vector<std::unique_ptr<Gateway>> made_gateways_;
+  std::vector<std::unique_ptr<VirtualService>> made_virtual_services_;
+  std::vector<std::unique_ptr<std::string>> texts_;
+  std::unordered_map<std::string, std::vector<const VirtualService*>> service_routes_;  // by host
 };
 
 }  // namespace meshproof

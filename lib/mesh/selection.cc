@@ -2,7 +2,8 @@
 // and the proxy's own, each once. For a sidecar or classic gateway an object with targetRefs does
 // not exist; one without reaches it by its selector, and without a selector always. A Gateway API
 // gateway (a pod that carries the Gateway's name as a label) also takes what targets its Gateway; a
-// waypoint takes nothing else (the Services behind it are not looked at here).
+// waypoint takes nothing else; in the chains of a Service also what targets that Service, from the
+// Service's namespace.
 #include <algorithm>
 
 #include "mesh/builder.h"
@@ -33,9 +34,19 @@ bool TargetsWaypointClass(const TargetRef& target, const ObjectMeta& policy,
          target.name.value == "istio-waypoint" && policy.ns == root_namespace;
 }
 
+bool TargetsService(const TargetRef& target, const ObjectMeta& policy, const MeshService& service) {
+  const std::string_view group = target.group.value;
+  if (target.name.value != service.name || policy.ns != service.ns) return false;
+  if (service.kubernetes) {
+    return target.kind.value == "Service" && (group.empty() || group == "core");
+  }
+  return target.kind.value == "ServiceEntry" && group == "networking.istio.io";
+}
+
 struct Reach {
   const Workload& proxy;
   std::string_view root_namespace;
+  const MeshService* service = nullptr;  // whose chains these are, at a waypoint
   bool selectors_reach_gateways = true;  // ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY
 
   template <typename Policy>
@@ -47,7 +58,8 @@ struct Reach {
       return std::any_of(
           policy.target_refs.begin(), policy.target_refs.end(), [&](const TargetRef& target) {
             return TargetsGateway(target, policy.meta, proxy, *gateway) ||
-                   (waypoint && TargetsWaypointClass(target, policy.meta, root_namespace));
+                   (waypoint && TargetsWaypointClass(target, policy.meta, root_namespace)) ||
+                   (waypoint && service && TargetsService(target, policy.meta, *service));
           });
     }
     if (waypoint || (gateway && !selectors_reach_gateways)) return false;
@@ -79,9 +91,13 @@ void MeshBuilder::IndexPolicies() {
 }
 
 PolicySet Mesh::PoliciesFor(const Workload& workload) const {
+  return PoliciesFor(workload, nullptr);
+}
+
+PolicySet Mesh::PoliciesFor(const Workload& workload, const MeshService* service) const {
   PolicySet out;
   const std::string& root = config().root_namespace;
-  const Reach reaches{workload, root,
+  const Reach reaches{workload, root, service,
                       FeatureEnabled("ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY", true)};
   auto add = [&](const AuthorizationPolicy* policy) {
     if (!reaches(*policy)) return;
@@ -96,14 +112,17 @@ PolicySet Mesh::PoliciesFor(const Workload& workload) const {
         return out.custom.push_back(policy);
     }
   };
+  const bool other_namespace = service && service->ns != root && service->ns != workload.ns;
   VisitNamespace(authorization_, root, add);
   if (workload.ns != root) VisitNamespace(authorization_, workload.ns, add);
+  if (other_namespace) VisitNamespace(authorization_, service->ns, add);
 
   auto add_request = [&](const RequestAuthentication* policy) {
     if (reaches(*policy)) out.request_authentications.push_back(policy);
   };
   VisitNamespace(request_, workload.ns, add_request);
   if (workload.ns != root) VisitNamespace(request_, root, add_request);
+  if (other_namespace) VisitNamespace(request_, service->ns, add_request);
   return out;
 }
 

@@ -132,6 +132,7 @@ void MeshBuilder::AddServiceEntry(const ServiceEntry& entry) {
 
 void MeshBuilder::BuildServices() {
   for (const Service& service : model_.services) AddService(service);
+  for (const auto& service : mesh_.made_services_) AddService(*service);
   for (const ServiceEntry& entry : model_.service_entries) AddServiceEntry(entry);
   std::stable_sort(mesh_.services_.begin(), mesh_.services_.end(),
                    [](const MeshService& a, const MeshService& b) {

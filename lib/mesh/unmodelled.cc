@@ -1,7 +1,6 @@
 // Objects that change a proxy in ways that meshproof does not compute, so that answers can name
 // them instead of guessing: EnvoyFilters and WasmPlugins of the proxy's own or the root namespace
-// that select it, ProxyConfigs that change how paths are read, and the Gateway API's Gateway behind
-// a gateway that has one.
+// that select it, and ProxyConfigs that change how paths are read.
 #include "mesh/mesh.h"
 #include "source/node.h"
 
@@ -23,9 +22,6 @@ bool HasTargetRefs(const ObjectMeta& meta) {
 
 bool Changes(const OtherObject& object, const Workload& workload) {
   const std::string* gateway = FindLabel(workload.labels, kGatewayName);
-  if (object.meta.kind == "Gateway") {
-    return gateway && *gateway == object.meta.name && object.meta.ns == workload.ns;
-  }
   if (object.meta.kind == "ProxyConfig") {
     return SpecField(object.meta, "connectionSettings") &&
            Selects(object.selector.match_labels, workload.labels);

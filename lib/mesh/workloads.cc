@@ -11,6 +11,7 @@ namespace meshproof {
 namespace {
 
 constexpr std::string_view kTlsMode = "security.istio.io/tlsMode";
+constexpr std::string_view kGatewayName = "gateway.networking.k8s.io/gateway-name";
 constexpr std::string_view kTemplateHash = "pod-template-hash";
 
 int KindRank(std::string_view kind) {
@@ -91,6 +92,7 @@ struct MeshBuilder::Group {
 std::vector<MeshBuilder::Group> MeshBuilder::GroupPods() const {
   std::vector<const PodWorkload*> objects;
   for (const PodWorkload& pod : model_.pod_workloads) objects.push_back(&pod);
+  for (const auto& pod : mesh_.made_pods_) objects.push_back(pod.get());
   std::stable_sort(objects.begin(), objects.end(), PodOrder);
 
   Controllers controllers;
@@ -188,6 +190,9 @@ Workload MeshBuilder::MakeWorkload(const Group& group) const {
   const std::string* tls_mode = FindLabel(lead.pod_labels, kTlsMode);
   out.tls_mode_istio = tls_mode ? *tls_mode == "istio" : out.mode == ProxyMode::kSidecar;
   out.identity = Identity(out);
+  if (const std::string* gateway = FindLabel(out.labels, kGatewayName)) {
+    out.gateway = mesh_.FindK8sGateway(out.ns, *gateway);
+  }
   return out;
 }
 

@@ -30,6 +30,12 @@ WorkloadGroup DecodeWorkloadGroup(const Fields& object, ObjectMeta meta);
 EnvoyFilter DecodeEnvoyFilter(const Fields& object, ObjectMeta meta);
 OtherObject DecodeOther(const Fields& object, ObjectMeta meta);
 
+K8sGateway DecodeK8sGateway(const Fields& object, ObjectMeta meta);
+GatewayClass DecodeGatewayClass(const Fields& object, ObjectMeta meta);
+K8sRoute DecodeK8sRoute(const Fields& object, ObjectMeta meta);
+ReferenceGrant DecodeReferenceGrant(const Fields& object, ObjectMeta meta);
+BackendTlsPolicy DecodeBackendTlsPolicy(const Fields& object, ObjectMeta meta);
+
 // A workload selector whose labels stand under `labels_key` (matchLabels or labels).
 Selector DecodeSelector(const Fields& spec, std::string_view key, std::string_view labels_key);
 // targetRefs; where they are empty, the legacy targetRef.

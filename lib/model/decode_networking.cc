@@ -116,6 +116,8 @@ HttpRoute DecodeHttpRoute(const Fields& fields) {
   if (int code = redirect.Int("redirectCode"); code != 0) route.redirect_code = code;
   route.redirect_uri = redirect.String("uri");
   route.redirect_authority = redirect.String("authority");
+  route.redirect_scheme = redirect.String("scheme");
+  route.redirect_port = redirect.Int("port");
   Fields direct = fields.Message("directResponse");
   route.has_direct_response = direct.present();
   if (direct.Has("status")) route.direct_response_status = direct.Int("status");
@@ -123,6 +125,9 @@ HttpRoute DecodeHttpRoute(const Fields& fields) {
   route.has_rewrite = rewrite.present();
   route.rewrite_uri = rewrite.String("uri");
   route.rewrite_authority = rewrite.String("authority");
+  Fields regex = rewrite.Message("uriRegexRewrite");
+  route.rewrite_regex = regex.String("match");
+  route.rewrite_substitution = regex.String("rewrite");
   Fields delegate = fields.Message("delegate");
   route.has_delegate = delegate.present();
   route.delegate_name = delegate.String("name");

@@ -133,6 +133,7 @@ Selector DecodeSelector(const Fields& spec, std::string_view key, std::string_vi
   Fields fields = spec.Message(key);
   Selector selector;
   selector.present = fields.present();
+  selector.has_match_labels = fields.Has(labels_key);
   selector.match_labels = fields.Map(labels_key);
   selector.span = fields.span();
   return selector;

@@ -62,6 +62,30 @@ void AddOther(Arrival& a) {
   AddCore(a, &Model::others, DecodeOther);
 }
 
+// Gateway API objects are decoded and, for those who read their text, kept among the others.
+template <typename T>
+void AddGatewayApi(Arrival& a, std::vector<T> Model::* list,
+                   T (*decode)(const Fields&, ObjectMeta)) {
+  (a.part.model.*list).push_back(decode(a.fields, a.meta));
+  AddOther(a);
+}
+
+void AddK8sGateway(Arrival& a) {
+  AddGatewayApi(a, &Model::k8s_gateways, DecodeK8sGateway);
+}
+void AddGatewayClass(Arrival& a) {
+  AddGatewayApi(a, &Model::gateway_classes, DecodeGatewayClass);
+}
+void AddK8sRoute(Arrival& a) {
+  AddGatewayApi(a, &Model::k8s_routes, DecodeK8sRoute);
+}
+void AddReferenceGrant(Arrival& a) {
+  AddGatewayApi(a, &Model::reference_grants, DecodeReferenceGrant);
+}
+void AddBackendTlsPolicy(Arrival& a) {
+  AddGatewayApi(a, &Model::backend_tls_policies, DecodeBackendTlsPolicy);
+}
+
 void AddConfigMap(Arrival& a) {
   std::string_view name = a.meta.name;
   const Node* data = a.fields.node()->Find("data");
@@ -134,7 +158,7 @@ constexpr std::string_view kGatewayApiX = "gateway.networking.x-k8s.io";
 // Sorted by kind.
 constexpr KindInfo kKinds[] = {
     {"AuthorizationPolicy", kSecurity, "v1 v1beta1", AddAuthorizationPolicy},
-    {"BackendTLSPolicy", kGatewayApi, "", AddOther},
+    {"BackendTLSPolicy", kGatewayApi, "", AddBackendTlsPolicy},
     {"ConfigMap", "", "v1", AddConfigMap},
     {"CronJob", "batch", "v1", AddPodWorkload},
     {"DaemonSet", "apps", "v1", AddPodWorkload},
@@ -142,18 +166,18 @@ constexpr KindInfo kKinds[] = {
     {"DestinationRule", kNetworking, "v1 v1beta1 v1alpha3", AddDestinationRule},
     {"EnvoyFilter", kNetworking, "v1alpha3", AddEnvoyFilter},
     {"ExtensionFilter", kExtensions, "", AddOther},
-    {"GRPCRoute", kGatewayApi, "", AddOther},
+    {"GRPCRoute", kGatewayApi, "", AddK8sRoute},
     {"Gateway", kNetworking, "v1 v1beta1 v1alpha3", AddGateway},
-    {"Gateway", kGatewayApi, "", AddOther},
-    {"GatewayClass", kGatewayApi, "", AddOther, true},
-    {"HTTPRoute", kGatewayApi, "", AddOther},
+    {"Gateway", kGatewayApi, "", AddK8sGateway},
+    {"GatewayClass", kGatewayApi, "", AddGatewayClass, true},
+    {"HTTPRoute", kGatewayApi, "", AddK8sRoute},
     {"Job", "batch", "v1", AddPodWorkload},
     {"ListenerSet", kGatewayApi, "", AddOther},
     {"Namespace", "", "v1", AddNamespace, true},
     {"PeerAuthentication", kSecurity, "v1 v1beta1", AddPeerAuthentication},
     {"Pod", "", "v1", AddPodWorkload},
     {"ProxyConfig", kNetworking, "v1beta1", AddOther},
-    {"ReferenceGrant", kGatewayApi, "", AddOther},
+    {"ReferenceGrant", kGatewayApi, "", AddReferenceGrant},
     {"ReplicaSet", "apps", "v1", AddPodWorkload},
     {"ReplicationController", "", "v1", AddPodWorkload},
     {"RequestAuthentication", kSecurity, "v1 v1beta1", AddRequestAuthentication},
@@ -163,8 +187,8 @@ constexpr KindInfo kKinds[] = {
     {"ServiceEntry", kNetworking, "v1 v1beta1 v1alpha3", AddServiceEntry},
     {"Sidecar", kNetworking, "v1 v1beta1 v1alpha3", AddSidecar},
     {"StatefulSet", "apps", "v1", AddPodWorkload},
-    {"TCPRoute", kGatewayApi, "", AddOther},
-    {"TLSRoute", kGatewayApi, "", AddOther},
+    {"TCPRoute", kGatewayApi, "", AddK8sRoute},
+    {"TLSRoute", kGatewayApi, "", AddK8sRoute},
     {"Telemetry", kTelemetry, "v1 v1alpha1", AddOther},
     {"TrafficExtension", kExtensions, "", AddOther},
     {"UDPRoute", kGatewayApi, "", AddOther},

@@ -227,8 +227,19 @@ void ForEachList(Use use) {
   use(&Model::secrets);
 }
 
+// Decoded once more from objects that `others` holds.
+template <typename Use>
+void ForEachGatewayApiList(Use use) {
+  use(&Model::k8s_gateways);
+  use(&Model::gateway_classes);
+  use(&Model::k8s_routes);
+  use(&Model::reference_grants);
+  use(&Model::backend_tls_policies);
+}
+
 void Join(Part* part, Model* model, std::vector<MeshConfigMap>* mesh_configs) {
   ForEachList([&](auto list) { Append(&(model->*list), &(part->model.*list)); });
+  ForEachGatewayApiList([&](auto list) { Append(&(model->*list), &(part->model.*list)); });
   Append(&model->skipped, &part->model.skipped);
   Append(&model->diagnostics, &part->model.diagnostics);
   Append(mesh_configs, &part->mesh_configs);
@@ -347,6 +358,8 @@ std::shared_ptr<const Model> DecodeModel(Load load, const ModelOptions& options)
   std::vector<MeshConfigMap> mesh_configs;
   for (Part& part : parts) Join(&part, model.get(), &mesh_configs);
   ForEachList([&](auto list) { DropRepeated(&(model.get()->*list), &model->diagnostics); });
+  std::vector<Diagnostic> said_already;
+  ForEachGatewayApiList([&](auto list) { DropRepeated(&(model.get()->*list), &said_already); });
   DropRepeated(&mesh_configs, &model->diagnostics);
   DecodeMeshConfig(std::move(mesh_configs), options, model.get());
   SortDiagnostics(&model->diagnostics);

@@ -51,7 +51,8 @@ struct ObjectMeta {
 std::string ToString(const ObjectMeta& meta);
 
 struct Selector {
-  bool present = false;  // `selector:` stands there, even if empty
+  bool present = false;           // `selector:` stands there, even if empty
+  bool has_match_labels = false;  // `matchLabels:` stands in it, even if empty
   Labels match_labels;
   Span span;
 };
@@ -202,6 +203,8 @@ struct AuthorizationPolicy {
   bool dry_run = false;  // istio.io/dry-run, Go ParseBool; unparsable = false
 };
 
+struct K8sGateway;
+
 struct TlsSettings {  // of a Gateway server
   enum class Mode {
     kPassthrough,
@@ -234,6 +237,7 @@ struct GatewayServer {
 
 struct Gateway {  // networking.istio.io
   ObjectMeta meta;
+  const K8sGateway* made_from = nullptr;  // a listener of the Gateway API as istiod converts it
   Labels selector;
   Span selector_span;
   std::vector<GatewayServer> servers;
@@ -259,6 +263,7 @@ struct RouteDestination {
 };
 
 struct HttpMatch {
+  bool whole_segments = false;  // the prefix ends where a segment of the path ends (Gateway API)
   StringMatch uri, scheme, method, authority;
   std::vector<std::pair<Text, StringMatch>> headers, without_headers, query_params;
   bool ignore_uri_case = false;
@@ -275,11 +280,14 @@ struct HttpRoute {
   std::vector<RouteDestination> routes;
   bool has_redirect = false;
   int redirect_code = 301;
-  Text redirect_uri, redirect_authority;
+  Text redirect_uri, redirect_authority, redirect_scheme;
+  bool redirect_prefix = false;  // redirect_uri replaces the prefix that matched
+  int redirect_port = 0;
   bool has_direct_response = false;
   int direct_response_status = 200;
   bool has_rewrite = false;
   Text rewrite_uri, rewrite_authority;
+  Text rewrite_regex, rewrite_substitution;  // uriRegexRewrite
   bool has_delegate = false;
   Text delegate_name, delegate_namespace;
   bool has_cors = false;
@@ -287,6 +295,9 @@ struct HttpRoute {
   std::vector<std::pair<Text, Text>> request_headers_set, request_headers_add;
   TextList request_headers_remove;
   Span span;
+  // Where istiod made it from a rule of a route of the Gateway API.
+  const ObjectMeta* made_from = nullptr;
+  int rule = -1;
 };
 
 struct L4Match {  // tls and tcp
@@ -407,8 +418,116 @@ struct EnvoyFilter {
   std::vector<TargetRef> target_refs;
 };
 
-// Kinds that change a proxy in ways meshproof does not compute (WasmPlugin, Telemetry, ProxyConfig
-// and Gateway API objects until they are modelled): kept so that answers can name them.
+// gateway.networking.k8s.io: which namespaces' routes may attach to a listener.
+struct AllowedRoutes {
+  enum class From { kSame, kAll, kSelector, kNone };
+  From from = From::kSame;
+  Labels selector;      // matchLabels
+  bool opaque = false;  // matchExpressions stand beside them
+};
+
+struct K8sListener {
+  Text name, hostname;
+  int port = 0;
+  Text protocol;  // HTTP, HTTPS, TLS, TCP, HBONE, … as written
+  bool has_tls = false;
+  bool passthrough = false;  // tls.mode: Passthrough
+  struct Certificate {
+    Text name, ns;
+  };
+  std::vector<Certificate> certificates;
+  bool client_validation = false;  // frontendValidation: client certificates are asked for
+  AllowedRoutes allowed_routes;
+  Span span;
+};
+
+struct K8sGateway {
+  ObjectMeta meta;
+  Text class_name;
+  std::vector<K8sListener> listeners;
+  std::vector<Text> addresses;  // of type Hostname: the Service that stands for the proxies
+  bool has_status = false;      // taken from a cluster
+  bool has_status_address = false;
+};
+
+struct GatewayClass {
+  ObjectMeta meta;
+  Text controller;
+};
+
+struct K8sParentRef {
+  Text group, kind, name, ns, section;
+  int port = 0;
+  Span span;
+};
+
+struct K8sBackendRef {
+  Text group, kind, name, ns;
+  int port = 0;
+  int weight = 1;
+  Span span;
+};
+
+struct K8sRouteMatch {
+  enum class Path { kPrefix, kExact, kRegex };
+  Path path_kind = Path::kPrefix;
+  Text path;  // none written: "/"
+  struct Value {
+    Text name, value;
+    bool regex = false;
+  };
+  std::vector<Value> headers, query;
+  Text method;                     // HTTPRoute
+  Text grpc_service, grpc_method;  // GRPCRoute
+  bool grpc_regex = false;
+  Span span;
+};
+
+struct K8sRouteFilter {
+  enum class Kind { kHeaders, kRedirect, kRewrite, kOther };
+  Kind kind = Kind::kOther;
+  std::vector<std::pair<Text, Text>> set, add;  // request headers
+  TextList remove;
+  Text scheme, hostname;  // redirect; hostname: redirect and rewrite
+  int port = 0;           // redirect
+  int status = 302;       // redirect
+  bool replaces_path = false, replaces_prefix = false;
+  Text path;
+};
+
+struct K8sRouteRule {
+  Text name;
+  std::vector<K8sRouteMatch> matches;
+  std::vector<K8sRouteFilter> filters;
+  std::vector<K8sBackendRef> backends;
+  Span span;
+};
+
+struct K8sRoute {
+  enum class Kind { kHttp, kGrpc, kTls, kTcp };
+  Kind kind = Kind::kHttp;
+  ObjectMeta meta;
+  std::vector<K8sParentRef> parents;
+  TextList hostnames;
+  std::vector<K8sRouteRule> rules;
+};
+
+struct ReferenceGrant {
+  ObjectMeta meta;
+  struct Peer {
+    Text group, kind, ns, name;
+  };
+  std::vector<Peer> from, to;
+};
+
+struct BackendTlsPolicy {
+  ObjectMeta meta;
+  std::vector<TargetRef> target_refs;
+  Text hostname;
+};
+
+// Kinds that change a proxy in ways meshproof does not compute (WasmPlugin, Telemetry,
+// ProxyConfig), and every Gateway API object once more, for those who read its text.
 struct OtherObject {
   ObjectMeta meta;
   Selector selector;
@@ -478,6 +597,11 @@ struct Model {
   std::vector<WorkloadGroup> workload_groups;
   std::vector<EnvoyFilter> envoy_filters;
   std::vector<OtherObject> others;
+  std::vector<K8sGateway> k8s_gateways;
+  std::vector<GatewayClass> gateway_classes;
+  std::vector<K8sRoute> k8s_routes;
+  std::vector<ReferenceGrant> reference_grants;
+  std::vector<BackendTlsPolicy> backend_tls_policies;
   std::vector<Secret> secrets;
 
   struct Skipped {

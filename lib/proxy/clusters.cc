@@ -37,7 +37,9 @@ std::string DestinationCluster(const Mesh& mesh, const Destination& destination,
 }
 
 bool ClusterExists(const Mesh& mesh, const Workload& workload, std::string_view name) {
-  if (name == "BlackHoleCluster" || name == "InboundPassthroughCluster") return true;
+  if (name == "BlackHoleCluster" || name == "InboundPassthroughCluster" || name == "encap") {
+    return true;
+  }
   // AUTO_PASSTHROUGH clusters are written outbound_.80_.subset_.host.
   std::string piped(name);
   if (piped.starts_with("outbound_.")) {
@@ -48,16 +50,23 @@ bool ClusterExists(const Mesh& mesh, const Workload& workload, std::string_view 
   const std::vector<std::string_view> parts = Split(piped, '|');
   if (parts.size() != 4) return false;
   if (parts[0] == "inbound") return true;
-  if (parts[0] != "outbound") return false;
+  // inbound-vip|80|http/subset|host: a waypoint's.
+  const bool vip = parts[0] == "inbound-vip";
+  if (!vip && parts[0] != "outbound") return false;
+  std::string_view subset = parts[2];
+  if (vip) {
+    const size_t slash = subset.find('/');
+    subset = slash == std::string_view::npos ? std::string_view() : subset.substr(slash + 1);
+  }
   const MeshService* service = mesh.FindService(parts[3]);
   const std::optional<unsigned long> port = ParseUnsigned(parts[1]);
   if (service == nullptr || !port || *port > 65535) return false;
   if (service->FindPort(static_cast<int>(*port)) == nullptr) return false;
-  if (parts[2].empty()) return true;
+  if (subset.empty()) return true;
   const DestinationRule* rule = mesh.DestinationRuleFor(workload, *service);
   return rule != nullptr &&
          std::any_of(rule->subsets.begin(), rule->subsets.end(),
-                     [&](const auto& subset) { return subset.name.value == parts[2]; });
+                     [&](const auto& candidate) { return candidate.name.value == subset; });
 }
 
 namespace {

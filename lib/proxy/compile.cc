@@ -10,6 +10,7 @@
 #include "proxy/gateway.h"
 #include "proxy/inbound.h"
 #include "proxy/load_check.h"
+#include "proxy/waypoint.h"
 
 namespace meshproof {
 
@@ -25,6 +26,11 @@ struct Compiler::Impl {
     proxy->trust_domain = mesh->config().trust_domain;
     if (workload.mode == ProxyMode::kSidecar) {
       proxy->listeners.push_back(BuildVirtualInbound(*mesh, workload, filters));
+      if (mesh->TakesHbone(workload)) {
+        proxy->listeners.push_back(BuildTunnelInbound(*mesh, workload, filters));
+      }
+    } else if (workload.mode == ProxyMode::kWaypoint) {
+      proxy->listeners.push_back(BuildWaypoint(*mesh, workload, filters));
     } else {
       BuildGateway(*mesh, workload, filters, proxy.get());
     }
@@ -53,7 +59,7 @@ Compiler::Compiler(std::shared_ptr<const Mesh> mesh)
 Compiler::~Compiler() = default;
 
 std::shared_ptr<const ProxyConfig> Compiler::Compile(const Workload& workload) const {
-  MESHPROOF_CHECK(workload.mode == ProxyMode::kSidecar || workload.mode == ProxyMode::kGateway);
+  MESHPROOF_CHECK(workload.mode != ProxyMode::kNone && workload.mode != ProxyMode::kAmbient);
   {
     const std::lock_guard lock(impl_->mutex);
     if (const auto found = impl_->compiled.find(&workload); found != impl_->compiled.end()) {

@@ -14,7 +14,9 @@ class Compiler {
   explicit Compiler(std::shared_ptr<const Mesh> mesh);
   ~Compiler();
 
-  // The workload needs a sidecar or is a gateway.
+  // The workload needs a sidecar, or is a gateway or waypoint. Addresses that the input does not
+  // state and that a waypoint's configuration cannot do without are stand-ins out of the mesh's
+  // ranges (Mesh::StandInAddress).
   std::shared_ptr<const ProxyConfig> Compile(const Workload& workload) const;
 
   const Mesh& mesh() const;

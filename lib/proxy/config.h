@@ -242,13 +242,20 @@ struct Route {
   RouteMatch match;
   enum class Action { kCluster, kRedirect, kDirectResponse };
   Action action = Action::kCluster;
+  int missing_cluster_status = 503;       // the answer where the cluster does not exist
   std::vector<WeightedCluster> clusters;  // one with weight 0: `cluster`
   int status = 0;                         // kRedirect, kDirectResponse
   bool https_redirect = false;
-  std::string redirect_host, redirect_path;
+  std::string redirect_host, redirect_path, redirect_scheme;
+  uint32_t redirect_port = 0;
+  std::string redirect_prefix;  // replaces what the route's prefix matched
+  bool has_redirect_prefix = false;
   std::string prefix_rewrite, host_rewrite;
   Regex regex_rewrite;
   std::string regex_substitution;
+  // Changes of request headers, in Envoy's order: removed, then set and added.
+  std::vector<std::string> request_headers_remove;
+  std::vector<std::pair<std::string, std::string>> request_headers_set, request_headers_add;
   Origin origin;  // the VirtualService's http entry
 };
 
@@ -318,6 +325,23 @@ struct FilterChain {
   EffectiveMode mtls;  // which PeerAuthentication made it (compiled chains)
 };
 
+// A waypoint chooses a filter chain by the address that is meant: a Service's and its port, or a
+// pod's, then by what the HTTP inspector finds.
+struct WaypointMatcher {
+  struct Port {
+    uint32_t port = 0;
+    std::string http_chain, tcp_chain;  // both: sniffed
+  };
+  struct Vip {
+    const MeshService* service = nullptr;
+    std::vector<IpAddress> addresses;  // its own or a stand-in
+    std::vector<Port> ports;
+  };
+  std::vector<Vip> services;
+  std::vector<const Workload*> workloads;     // chains direct-http and direct-tcp
+  std::vector<IpAddress> workload_addresses;  // of all of them, their own or stand-ins
+};
+
 struct Listener {
   std::string name;
   std::string address;  // "0.0.0.0"
@@ -330,7 +354,8 @@ struct Listener {
   std::vector<uint32_t> tls_inspector_only;
   std::vector<FilterChain> filter_chains;
   std::optional<FilterChain> default_filter_chain;
-  Origin origin;  // a gateway's: the Gateway server
+  std::optional<WaypointMatcher> waypoint;  // in place of the chains' own matches
+  Origin origin;                            // a gateway's: the Gateway server
 
   // Whether the inspector looks at connections to this destination port.
   bool InspectsTls(uint32_t destination_port) const;

@@ -255,6 +255,70 @@ Json EmitChain(const FilterChain& chain) {
   return out;
 }
 
+Json EmitAction(const std::string& chain) {
+  return Object(
+      "action",
+      Json::MakeObject(
+          {{"name", chain},
+           {"typed_config",
+            Json::MakeObject({{"@type", "type.googleapis.com/google.protobuf.StringValue"},
+                              {"value", chain}})}}));
+}
+
+Json EmitInput(std::string_view name, std::string_view type) {
+  return EmitNamed(name, "envoy.extensions.matching.common_inputs.network.v3." + std::string(type),
+                   {});
+}
+
+Json EmitTree(Json input, std::string_view how, Json value) {
+  return Object("matcher_tree", Json::MakeObject({{"input", std::move(input)},
+                                                  {std::string(how), std::move(value)}}));
+}
+
+// By what the HTTP inspector found: it writes its protocols in quotes.
+Json EmitSniffed(const std::string& http_chain, const std::string& tcp_chain) {
+  Json map = Json::MakeObject();
+  for (const char* protocol : {"'h2c'", "'http/1.1'"}) map.Set(protocol, EmitAction(http_chain));
+  Json matcher = EmitTree(EmitInput("application-protocol", "ApplicationProtocolInput"),
+                          "exact_match_map", Object("map", std::move(map)));
+  matcher.Set("on_no_match", EmitAction(tcp_chain));
+  return Object("matcher", std::move(matcher));
+}
+
+Json EmitAddresses(const std::vector<IpAddress>& addresses, Json on_match) {
+  Json ranges = Json::MakeArray();
+  for (const IpAddress& address : addresses) {
+    ranges.Append(Json::MakeObject(
+        {{"address_prefix", ToString(address)}, {"prefix_len", address.v6 ? 128 : 32}}));
+  }
+  return Json::MakeObject({{"ranges", std::move(ranges)}, {"on_match", std::move(on_match)}});
+}
+
+Json EmitWaypointMatcher(const WaypointMatcher& matcher) {
+  Json ranges = Json::MakeArray();
+  for (const WaypointMatcher::Vip& vip : matcher.services) {
+    if (vip.addresses.empty()) continue;
+    Json map = Json::MakeObject();
+    for (const WaypointMatcher::Port& port : vip.ports) {
+      const bool sniffed = !port.http_chain.empty() && !port.tcp_chain.empty();
+      map.Set(std::to_string(port.port),
+              sniffed ? EmitSniffed(port.http_chain, port.tcp_chain)
+                      : EmitAction(port.http_chain.empty() ? port.tcp_chain : port.http_chain));
+    }
+    Json by_port = EmitTree(EmitInput("port", "DestinationPortInput"), "exact_match_map",
+                            Object("map", std::move(map)));
+    ranges.Append(EmitAddresses(vip.addresses, Object("matcher", std::move(by_port))));
+  }
+  if (!matcher.workload_addresses.empty()) {
+    ranges.Append(
+        EmitAddresses(matcher.workload_addresses, EmitSniffed("direct-http", "direct-tcp")));
+  }
+  Json config = Json::MakeObject();
+  if (!ranges.as_array().empty()) config.Set("range_matchers", std::move(ranges));
+  Json custom = EmitNamed("ip", "xds.type.matcher.v3.IPMatcher", std::move(config));
+  return EmitTree(EmitInput("ip", "DestinationIPInput"), "custom_match", std::move(custom));
+}
+
 Json EmitListener(const Listener& listener, ProxyMode mode) {
   Json out = Object("name", listener.name);
   // An internal listener (a waypoint's) has no address.
@@ -271,6 +335,7 @@ Json EmitListener(const Listener& listener, ProxyMode mode) {
     out.Set("continue_on_listener_filters_timeout", true);
   }
   out.Set("traffic_direction", mode == ProxyMode::kGateway ? "OUTBOUND" : "INBOUND");
+  if (listener.waypoint) out.Set("filter_chain_matcher", EmitWaypointMatcher(*listener.waypoint));
   Json chains = Json::MakeArray();
   for (const FilterChain& chain : listener.filter_chains) chains.Append(EmitChain(chain));
   out.Set("filter_chains", std::move(chains));

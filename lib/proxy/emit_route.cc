@@ -55,6 +55,9 @@ Json EmitClusterAction(const Route& route) {
   } else {
     action.Set("weighted_clusters", EmitWeightedClusters(route.clusters));
   }
+  if (route.missing_cluster_status == 500) {
+    action.Set("cluster_not_found_response_code", "INTERNAL_SERVER_ERROR");
+  }
   SetUnlessEmpty("prefix_rewrite", route.prefix_rewrite, &action);
   if (route.regex_rewrite) {
     action.Set(
@@ -86,7 +89,10 @@ Json EmitRedirect(const Route& route) {
   Json redirect = Json::MakeObject();
   if (route.https_redirect) redirect.Set("https_redirect", true);
   SetUnlessEmpty("host_redirect", route.redirect_host, &redirect);
+  SetUnlessEmpty("scheme_redirect", route.redirect_scheme, &redirect);
+  if (route.redirect_port != 0) redirect.Set("port_redirect", route.redirect_port);
   SetUnlessEmpty("path_redirect", route.redirect_path, &redirect);
+  if (route.has_redirect_prefix) redirect.Set("prefix_rewrite", route.redirect_prefix);
   if (const char* code = RedirectCode(route.status)) redirect.Set("response_code", code);
   return redirect;
 }

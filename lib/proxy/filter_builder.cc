@@ -46,13 +46,14 @@ void Partition(const Policies& policies, Policies* enforced, Policies* dry_run) 
 FilterBuilder::FilterBuilder(const Mesh& mesh)
     : mesh_(mesh), trust_domains_(TrustDomainBundle(mesh.config())) {}
 
-const RbacPolicies& FilterBuilder::Rules(const AuthorizationPolicy& policy, FilterKind kind,
+const RbacPolicies& FilterBuilder::Rules(const AuthorizationPolicy& policy, const Form& form,
                                          Variant variant) const {
   const std::lock_guard lock(mutex_);
-  std::unique_ptr<const RbacPolicies>& rules = rules_[{&policy, kind, variant}];
+  std::unique_ptr<const RbacPolicies>& rules = rules_[{&policy, form, variant}];
   if (rules == nullptr) {
     RuleContext context;
-    context.kind = kind;
+    context.kind = form.kind;
+    context.tunnelled = form.peer == Peer::kTunnel;
     context.action = ActionOf(policy);
     context.trust_domains = trust_domains_;
     if (variant != Variant::kPlain) {
@@ -77,12 +78,12 @@ const ResolvedProvider& FilterBuilder::Provider(const std::string& name) const {
   return *provider;
 }
 
-Rbac FilterBuilder::Combine(const Policies& policies, Rbac::Action action, FilterKind kind,
+Rbac FilterBuilder::Combine(const Policies& policies, Rbac::Action action, const Form& form,
                             Variant variant) const {
   Rbac rbac;
   rbac.action = action;
   for (const AuthorizationPolicy* policy : policies) {
-    const RbacPolicies& rules = Rules(*policy, kind, variant);
+    const RbacPolicies& rules = Rules(*policy, form, variant);
     rbac.policies.insert(rbac.policies.end(), rules.begin(), rules.end());
   }
   SortPolicies(&rbac.policies);
@@ -90,20 +91,20 @@ Rbac FilterBuilder::Combine(const Policies& policies, Rbac::Action action, Filte
 }
 
 std::optional<RbacFilter> FilterBuilder::Enforce(const Policies& policies, Rbac::Action action,
-                                                 FilterKind kind) const {
+                                                 const Form& form) const {
   if (policies.empty()) return std::nullopt;
   Policies enforced, dry_run;
   Partition(policies, &enforced, &dry_run);
   RbacFilter filter;
-  if (!enforced.empty()) filter.rules = Combine(enforced, action, kind, Variant::kPlain);
-  if (!dry_run.empty()) filter.shadow_rules = Combine(dry_run, action, kind, Variant::kPlain);
+  if (!enforced.empty()) filter.rules = Combine(enforced, action, form, Variant::kPlain);
+  if (!dry_run.empty()) filter.shadow_rules = Combine(dry_run, action, form, Variant::kPlain);
   filter.shadow_rules_stat_prefix = ShadowPrefix(filter.shadow_rules);
-  if (kind == FilterKind::kNetwork) filter.stat_prefix = "tcp.";
+  if (form.kind == FilterKind::kNetwork) filter.stat_prefix = "tcp.";
   return filter;
 }
 
 std::vector<FilterBuilder::CustomPair> FilterBuilder::Custom(const Policies& policies,
-                                                             FilterKind kind) const {
+                                                             const Form& form) const {
   std::map<std::string, Policies> by_provider;
   for (const AuthorizationPolicy* policy : policies) {
     by_provider[std::string(policy->provider.value)].push_back(policy);
@@ -115,22 +116,22 @@ std::vector<FilterBuilder::CustomPair> FilterBuilder::Custom(const Policies& pol
   for (const auto& [name, own] : by_provider) {
     const ResolvedProvider& provider = Provider(name);
     CustomPair pair;
-    if (kind == FilterKind::kNetwork) pair.gate.stat_prefix = "tcp.";
+    if (form.kind == FilterKind::kNetwork) pair.gate.stat_prefix = "tcp.";
     if (conflict || !provider.error.empty()) {
-      pair.gate.rules = Combine(own, Rbac::Action::kDeny, kind, Variant::kBrokenCustom);
+      pair.gate.rules = Combine(own, Rbac::Action::kDeny, form, Variant::kBrokenCustom);
       pairs.push_back(std::move(pair));
       continue;
     }
-    pair.service = kind == FilterKind::kHttp ? provider.http : provider.network;
+    pair.service = form.kind == FilterKind::kHttp ? provider.http : provider.network;
     if (!pair.service) continue;  // an HTTP provider protects no TCP traffic
     // Dry-run CUSTOM does not pass validation; stored, istiod puts it into the enforced rules.
     Policies shadow, dry_run;
     Partition(own, &shadow, &dry_run);
     if (!dry_run.empty()) {
-      pair.gate.rules = Combine(dry_run, Rbac::Action::kDeny, kind, Variant::kCustom);
+      pair.gate.rules = Combine(dry_run, Rbac::Action::kDeny, form, Variant::kCustom);
     }
     if (!shadow.empty()) {
-      pair.gate.shadow_rules = Combine(shadow, Rbac::Action::kDeny, kind, Variant::kCustom);
+      pair.gate.shadow_rules = Combine(shadow, Rbac::Action::kDeny, form, Variant::kCustom);
     }
     pair.gate.shadow_rules_stat_prefix = "istio_ext_authz_";
     pair.service->origin = {&own.front()->meta, -1, own.front()->provider.span};
@@ -139,18 +140,21 @@ std::vector<FilterBuilder::CustomPair> FilterBuilder::Custom(const Policies& pol
   return pairs;
 }
 
-std::vector<HttpFilter> FilterBuilder::HttpFilters(const PolicySet& policies, bool gateway) const {
+std::vector<HttpFilter> FilterBuilder::HttpFilters(const PolicySet& policies,
+                                                   bool clear_route_cache, Peer peer) const {
+  const Form form{FilterKind::kHttp, peer};
   std::vector<HttpFilter> filters;
-  for (CustomPair& pair : Custom(policies.custom, FilterKind::kHttp)) {
+  for (CustomPair& pair : Custom(policies.custom, form)) {
     filters.emplace_back(std::move(pair.gate));
     if (pair.service) filters.emplace_back(*std::move(pair.service));
   }
-  if (std::optional<JwtFilter> jwt = CompileJwtFilter(mesh_, policies.request_authentications,
-                                                      mesh_.config().root_namespace, gateway)) {
+  if (std::optional<JwtFilter> jwt =
+          CompileJwtFilter(mesh_, policies.request_authentications, mesh_.config().root_namespace,
+                           clear_route_cache)) {
     filters.emplace_back(*std::move(jwt));
   }
   const auto add = [&](const Policies& own, Rbac::Action action) {
-    std::optional<RbacFilter> filter = Enforce(own, action, FilterKind::kHttp);
+    std::optional<RbacFilter> filter = Enforce(own, action, form);
     if (filter) filters.emplace_back(*std::move(filter));
   };
   add(policies.audit, Rbac::Action::kLog);
@@ -159,14 +163,16 @@ std::vector<HttpFilter> FilterBuilder::HttpFilters(const PolicySet& policies, bo
   return filters;
 }
 
-std::vector<NetworkFilter> FilterBuilder::NetworkFilters(const PolicySet& policies) const {
+std::vector<NetworkFilter> FilterBuilder::NetworkFilters(const PolicySet& policies,
+                                                         Peer peer) const {
+  const Form form{FilterKind::kNetwork, peer};
   std::vector<NetworkFilter> filters;
-  for (CustomPair& pair : Custom(policies.custom, FilterKind::kNetwork)) {
+  for (CustomPair& pair : Custom(policies.custom, form)) {
     filters.emplace_back(std::move(pair.gate));
     if (pair.service) filters.emplace_back(*std::move(pair.service));
   }
   const auto add = [&](const Policies& own, Rbac::Action action) {
-    std::optional<RbacFilter> filter = Enforce(own, action, FilterKind::kNetwork);
+    std::optional<RbacFilter> filter = Enforce(own, action, form);
     if (filter) filters.emplace_back(*std::move(filter));
   };
   add(policies.audit, Rbac::Action::kLog);

@@ -81,14 +81,28 @@ using Filters = std::shared_ptr<const std::vector<NetworkFilter>>;
 
 class InboundBuilder {
  public:
-  InboundBuilder(const Mesh& mesh, const Workload& workload, const FilterBuilder& filters)
+  InboundBuilder(const Mesh& mesh, const Workload& workload, const FilterBuilder& filters,
+                 FilterBuilder::Peer peer)
       : mesh_(mesh), mtls_(mesh.MtlsFor(workload)), ports_(mesh.InboundPorts(workload)) {
     const PolicySet policies = mesh.PoliciesFor(workload);
-    http_filters_ = filters.HttpFilters(policies, false);
-    network_filters_ = filters.NetworkFilters(policies);
+    http_filters_ = filters.HttpFilters(policies, false, peer);
+    network_filters_ = filters.NetworkFilters(policies, peer);
+    tunnelled_ = peer == FilterBuilder::Peer::kTunnel;
+    if (tunnelled_) {
+      for (const IpAddress& ip : workload.ips) own_addresses_.push_back({ip, ip.v6 ? 128 : 32});
+    }
     http_10_ = mesh.FeatureEnabled("PILOT_HTTP10", false);
     plain_http_alpn_ = {"http/1.1", "h2c"};
     if (http_10_) plain_http_alpn_.insert(plain_http_alpn_.begin(), "http/1.0");
+  }
+
+  Listener BuildTunnel() {
+    listener_.name = "main_internal";
+    listener_.original_dst = true;
+    AddPassthrough(0, {});
+    for (const InboundPort& port : ports_) AddDeclared(port);
+    SetInspectors();
+    return std::move(listener_);
   }
 
   Listener Build() {
@@ -137,7 +151,13 @@ class InboundBuilder {
     plan.tcp_name = "virtualInbound";
     plan.cluster = "InboundPassthroughCluster";
     plan.stat_prefix = plan.cluster + ";";
-    AddChains(plan, ChainKinds(Speech::kAuto, mode.mode, plain_http_alpn_), mode, nullptr);
+    AddChains(plan, Kinds(Speech::kAuto, mode.mode), mode, nullptr);
+  }
+
+  std::vector<ChainKind> Kinds(Speech speech, MtlsMode mode) const {
+    if (!tunnelled_) return ChainKinds(speech, mode, plain_http_alpn_);
+    if (speech != Speech::kAuto) return {{speech == Speech::kHttp, "", {}, false}};
+    return {{true, "", plain_http_alpn_, false}, {false, "", {}, false}};
   }
 
   void AddDeclared(const InboundPort& port) {
@@ -164,14 +184,14 @@ class InboundBuilder {
     if (own_tls != nullptr && mode.mode == MtlsMode::kDisable) {
       AddChains(plan, OwnTlsKinds(*speech), mode, own_tls);
     } else {
-      AddChains(plan, ChainKinds(*speech, mode.mode, plain_http_alpn_), mode, nullptr);
+      AddChains(plan, Kinds(*speech, mode.mode), mode, nullptr);
     }
   }
 
   // TLS settings of a Sidecar resource's ingress listener: a feature of istiod that is off unless
   // its flag is set, and only heeded where PeerAuthentication says DISABLE.
   const TlsSettings* OwnTls(const InboundPort& port) const {
-    if (port.ingress == nullptr || !port.ingress->tls) return nullptr;
+    if (tunnelled_ || port.ingress == nullptr || !port.ingress->tls) return nullptr;
     if (!mesh_.FeatureEnabled("ENABLE_TLS_ON_SIDECAR_INGRESS", false)) return nullptr;
     return &*port.ingress->tls;
   }
@@ -195,8 +215,9 @@ class InboundBuilder {
       if (kind.terminate) {
         chain.tls = own_tls != nullptr ? ServerTlsContext(*own_tls, false) : MtlsContext(kind.http);
       }
+      chain.match.prefix_ranges = own_addresses_;
       chain.filters = shared;
-      chain.mtls = mode;
+      if (!tunnelled_) chain.mtls = mode;
       listener_.filter_chains.push_back(std::move(chain));
     }
   }
@@ -289,6 +310,8 @@ class InboundBuilder {
   std::vector<HttpFilter> http_filters_;
   std::vector<NetworkFilter> network_filters_;
   bool http_10_ = false;
+  bool tunnelled_ = false;
+  std::vector<CidrRange> own_addresses_;
   std::vector<std::string> plain_http_alpn_;
   Listener listener_;
 };
@@ -297,7 +320,12 @@ class InboundBuilder {
 
 Listener BuildVirtualInbound(const Mesh& mesh, const Workload& workload,
                              const FilterBuilder& filters) {
-  return InboundBuilder(mesh, workload, filters).Build();
+  return InboundBuilder(mesh, workload, filters, FilterBuilder::Peer::kConnection).Build();
+}
+
+Listener BuildTunnelInbound(const Mesh& mesh, const Workload& workload,
+                            const FilterBuilder& filters) {
+  return InboundBuilder(mesh, workload, filters, FilterBuilder::Peer::kTunnel).BuildTunnel();
 }
 
 PathOptions PathOptionsOf(const MeshConfig& config) {

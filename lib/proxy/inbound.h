@@ -15,4 +15,9 @@ PathOptions PathOptionsOf(const MeshConfig& config);
 // "TLSv1_3" where meshMTLS asks for it, else "".
 std::string MinTlsVersion(const MeshConfig& config);
 
+// Where HBONE tunnels to a sidecar end: the same policies, with identities from filter state, no
+// TLS and so nothing of PeerAuthentication (istio-semantics section 7.3).
+Listener BuildTunnelInbound(const Mesh& mesh, const Workload& workload,
+                            const FilterBuilder& filters);
+
 }  // namespace meshproof

@@ -195,7 +195,10 @@ class Checker {
     std::map<std::string, const FilterChain*> chains;
     std::set<const void*> filters;
     for (const FilterChain& chain : listener.filter_chains) {
-      for (std::string& key : ChainKeys(chain.match)) {
+      // Where a matcher chooses among them, chains need no match of their own.
+      std::vector<std::string> keys;
+      if (!listener.waypoint) keys = ChainKeys(chain.match);
+      for (std::string& key : keys) {
         if (!chains.emplace(std::move(key), &chain).second) {
           Report("two filter chains have the same matching rules", listener.origin);
         }

@@ -23,6 +23,7 @@ namespace meshproof {
 namespace {
 
 constexpr std::string_view kJwtFilter = "envoy.filters.http.jwt_authn";
+constexpr std::string_view kPeerPrincipal = "io.istio.peer_principal";
 constexpr std::string_view kRequestHeaders = "request.headers";
 constexpr std::string_view kRequestClaims = "request.auth.claims";
 constexpr std::string_view kExperimental = "experimental.envoy.filters.";
@@ -78,7 +79,8 @@ std::optional<Predicate> CompilePath(std::string_view value) {
   return Leaf(UrlPathPredicate{MatchString(value)});
 }
 
-Predicate Authenticated(StringMatcher name) {
+Predicate PeerNamed(StringMatcher name, bool tunnelled) {
+  if (tunnelled) return Leaf(FilterStatePredicate{std::string(kPeerPrincipal), std::move(name)});
   return Leaf(AuthenticatedPredicate{std::move(name)});
 }
 
@@ -127,12 +129,16 @@ constexpr ListForm kHttpList = {.http_only = true};
 constexpr ListForm kRequestPrincipalList = {.http_only = true, .bare_single = true};
 constexpr ListForm kTrustDomainList = {.distinct = true};
 
+const StringMatcher* PeerName(const Predicate& predicate) {
+  if (const auto* state = std::get_if<FilterStatePredicate>(&predicate.match)) return &state->value;
+  const auto* peer = std::get_if<AuthenticatedPredicate>(&predicate.match);
+  return peer != nullptr && peer->principal_name ? &*peer->principal_name : nullptr;
+}
+
 bool IsSameName(const Predicate& a, const Predicate& b) {
-  const auto* x = std::get_if<AuthenticatedPredicate>(&a.match);
-  const auto* y = std::get_if<AuthenticatedPredicate>(&b.match);
-  return x != nullptr && y != nullptr && x->principal_name && y->principal_name &&
-         x->principal_name->kind == y->principal_name->kind &&
-         x->principal_name->value == y->principal_name->value;
+  const StringMatcher* x = PeerName(a);
+  const StringMatcher* y = PeerName(b);
+  return x != nullptr && y != nullptr && x->kind == y->kind && x->value == y->value;
 }
 
 // Collects the AND of one permission or principal; `failed` once an ALLOW rule has to go.
@@ -428,7 +434,7 @@ class RuleCompiler {
     return [this](std::string_view value) -> std::optional<Predicate> {
       OrPredicate any;
       for (const std::string& each : ExpandPrincipal(value, context_.trust_domains)) {
-        any.any.push_back(Authenticated(MatchPrincipal(each)));
+        any.any.push_back(PeerNamed(MatchPrincipal(each), context_.tunnelled));
       }
       return Leaf(std::move(any));
     };
@@ -437,19 +443,19 @@ class RuleCompiler {
     return [this](std::string_view value) -> std::optional<Predicate> {
       OrPredicate any;
       for (const std::string& each : ExpandTrustDomain(value, context_.trust_domains)) {
-        any.any.push_back(Authenticated(MatchTrustDomain(each)));
+        any.any.push_back(PeerNamed(MatchTrustDomain(each), context_.tunnelled));
       }
       return Leaf(std::move(any));
     };
   }
   ValueCompiler ServiceAccountCompiler() const {
     return [this](std::string_view value) -> std::optional<Predicate> {
-      return Authenticated(MatchServiceAccount(value, policy_.meta.ns));
+      return PeerNamed(MatchServiceAccount(value, policy_.meta.ns), context_.tunnelled);
     };
   }
-  static ValueCompiler NamespaceCompiler() {
-    return [](std::string_view value) -> std::optional<Predicate> {
-      return Authenticated(MatchNamespace(value));
+  ValueCompiler NamespaceCompiler() const {
+    return [this](std::string_view value) -> std::optional<Predicate> {
+      return PeerNamed(MatchNamespace(value), context_.tunnelled);
     };
   }
 

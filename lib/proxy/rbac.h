@@ -18,7 +18,10 @@ struct RuleContext {
   // ALLOW skips a rule that cannot be expressed; DENY and AUDIT (and CUSTOM) drop the part.
   Rbac::Action action = Rbac::Action::kAllow;
   std::vector<std::string> trust_domains;  // TrustDomainBundle
-  std::string name_prefix, name_suffix;    // CUSTOM: around the policy's name
+  // Identities are asked of filter state `io.istio.peer_principal`, not of the connection's TLS:
+  // where the connection comes out of an HBONE tunnel.
+  bool tunnelled = false;
+  std::string name_prefix, name_suffix;  // CUSTOM: around the policy's name
 };
 
 using RbacPolicies = std::vector<std::shared_ptr<const RbacPolicy>>;

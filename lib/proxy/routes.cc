@@ -13,6 +13,7 @@
 #include "proxy/gateway_hosts.h"
 #include "proxy/string_class.h"
 #include "proxy/virtual_service.h"
+#include "proxy/waypoint.h"
 
 namespace meshproof {
 namespace {
@@ -100,7 +101,7 @@ void AddHeaders(const HttpMatch& match, RouteMatch* out) {
                    [](const HeaderMatcher& a, const HeaderMatcher& b) { return a.name < b.name; });
 }
 
-void SetPath(const StringMatch& uri, RouteMatch* out) {
+void SetPath(const StringMatch& uri, bool whole_segments, RouteMatch* out) {
   switch (uri.kind) {
     case StringMatch::Kind::kNone:
       return;
@@ -108,7 +109,9 @@ void SetPath(const StringMatch& uri, RouteMatch* out) {
       out->path_kind = RouteMatch::Path::kExact;
       break;
     case StringMatch::Kind::kPrefix:
-      out->path_kind = RouteMatch::Path::kPrefix;
+      out->path_kind = whole_segments && uri.value.value != "/"
+                           ? RouteMatch::Path::kPathSeparatedPrefix
+                           : RouteMatch::Path::kPrefix;
       break;
     case StringMatch::Kind::kRegex: {
       out->path_kind = RouteMatch::Path::kRegex;
@@ -123,7 +126,7 @@ void SetPath(const StringMatch& uri, RouteMatch* out) {
 RouteMatch TranslateMatch(const HttpMatch& match) {
   RouteMatch out;
   AddHeaders(match, &out);
-  SetPath(match.uri, &out);
+  SetPath(match.uri, match.whole_segments, &out);
   out.case_sensitive = !match.ignore_uri_case;
   const auto add = [&](std::string_view name, const StringMatch& value) {
     if (value.kind != StringMatch::Kind::kNone) out.headers.push_back(TranslateHeader(name, value));
@@ -172,6 +175,14 @@ class VirtualServiceTranslator {
         gateway_name_(gateway.meta.ns + "/" + std::string(gateway.meta.name)),
         port_(server_port) {}
 
+  // For a waypoint, which routes as sidecars do.
+  VirtualServiceTranslator(const Mesh& mesh, const Workload& waypoint, int service_port)
+      : mesh_(mesh),
+        workload_(waypoint),
+        gateway_name_("mesh"),
+        port_(service_port),
+        at_waypoint_(true) {}
+
   std::vector<Route> Translate(const VirtualService& service) const {
     std::vector<Route> routes;
     for (const EffectiveHttpRoute& http : ResolveHttpRoutes(mesh_, service)) {
@@ -201,6 +212,7 @@ class VirtualServiceTranslator {
                            return std::string(ns) + "/" + std::string(name) == gateway_name_;
                          });
     }
+    if (at_waypoint_) return true;
     return Selects(match.source_labels, workload_.labels) &&
            (match.source_namespace.empty() || match.source_namespace == workload_.ns);
   }
@@ -214,7 +226,11 @@ class VirtualServiceTranslator {
       route.action = Route::Action::kRedirect;
       route.status = http.route.redirect_code == 0 ? 301 : http.route.redirect_code;
       route.redirect_host = std::string(http.route.redirect_authority.value);
-      route.redirect_path = std::string(http.route.redirect_uri.value);
+      route.redirect_scheme = std::string(http.route.redirect_scheme.value);
+      route.redirect_port = static_cast<uint32_t>(http.route.redirect_port);
+      route.has_redirect_prefix = http.route.redirect_prefix;
+      (http.route.redirect_prefix ? route.redirect_prefix : route.redirect_path) =
+          std::string(http.route.redirect_uri.value);
     } else if (http.route.has_direct_response) {
       route.action = Route::Action::kDirectResponse;
       route.status = http.route.direct_response_status;
@@ -225,24 +241,84 @@ class VirtualServiceTranslator {
   }
 
   void SetDestinations(const EffectiveHttpRoute& http, Route* route) const {
-    if (http.route.has_rewrite) route->prefix_rewrite = std::string(http.route.rewrite_uri.value);
+    if (http.route.has_rewrite) SetRewrite(http.route, route);
+    if (http.route.made_from != nullptr) route->missing_cluster_status = 500;
     route->host_rewrite = AuthorityRewrite(http.route);
+    SetHeaderChanges(http.route, route);
     const auto& destinations = http.route.routes;
     for (const RouteDestination& destination : destinations) {
       // A single destination's weight does not matter; among several those without one are off.
       if (destinations.size() > 1 && destination.weight == 0) continue;
-      const std::string cluster =
+      std::string cluster =
           DestinationCluster(mesh_, destination.destination, http.object->ns, port_);
+      if (at_waypoint_) cluster = ForWaypoint(cluster);
       const auto weight = static_cast<uint32_t>(destinations.size() > 1 ? destination.weight : 0);
       route->clusters.push_back({cluster, weight});
     }
+  }
+
+  // "outbound|80|v1|web" as a waypoint names it.
+  static std::string ForWaypoint(const std::string& cluster) {
+    const std::vector<std::string_view> parts = Split(cluster, '|');
+    if (parts.size() != 4) return cluster;
+    const std::optional<unsigned long> port = ParseUnsigned(parts[1]);
+    if (!port || *port > 65535) return cluster;
+    return VipCluster(static_cast<int>(*port), true, parts[2], parts[3]);
+  }
+
+  static void SetHeaderChanges(const HttpRoute& http, Route* route) {
+    const auto copy = [](const auto& from, auto* to) {
+      for (const auto& [name, value] : from) {
+        // The authority is rewritten, not set.
+        if (EqualsIgnoreCase(name.value, ":authority") || EqualsIgnoreCase(name.value, "host")) {
+          continue;
+        }
+        to->emplace_back(std::string(name.value), std::string(value.value));
+      }
+    };
+    copy(http.request_headers_set, &route->request_headers_set);
+    copy(http.request_headers_add, &route->request_headers_add);
+    for (const Text& name : http.request_headers_remove.values) {
+      route->request_headers_remove.emplace_back(name.value);
+    }
+  }
+
+  static void SetRewrite(const HttpRoute& http, Route* route) {
+    route->prefix_rewrite = std::string(http.rewrite_uri.value);
+    if (http.rewrite_regex.value.empty()) return;
+    Result<Regex> regex = Regex::Compile(http.rewrite_regex.value);
+    if (regex.ok()) route->regex_rewrite = regex.Take();
+    route->regex_substitution = std::string(http.rewrite_substitution.value);
   }
 
   const Mesh& mesh_;
   const Workload& workload_;
   const std::string gateway_name_;
   const int port_;
+  const bool at_waypoint_ = false;
 };
+
+bool NamesHost(const VirtualService& service, const MeshService& target, const MeshConfig& config) {
+  return std::any_of(
+      service.hosts.values.begin(), service.hosts.values.end(), [&](const Text& host) {
+        return IsHostSubset(target.host, QualifyHost(host.value, service.meta.ns, config));
+      });
+}
+
+// What routes traffic to a Service for its clients, for a waypoint to apply; none: empty.
+std::vector<Route> MeshRoutes(const Mesh& mesh, const Workload& waypoint,
+                              const MeshService& service, const MeshServicePort& port) {
+  const VirtualServiceTranslator translator(mesh, waypoint, port.port);
+  for (const VirtualService* candidate : mesh.MeshVirtualServices()) {
+    if (NamesHost(*candidate, service, mesh.config())) return translator.Translate(*candidate);
+  }
+  std::vector<Route> routes;
+  for (const VirtualService* candidate : mesh.ServiceRoutesFor(service)) {
+    std::vector<Route> own = translator.Translate(*candidate);
+    routes.insert(routes.end(), own.begin(), own.end());
+  }
+  return routes;
+}
 
 void SortCatchAllLast(std::vector<Route>* routes) {
   std::stable_partition(routes->begin(), routes->end(),
@@ -325,6 +401,26 @@ RouteConfiguration BuildGatewayRoutes(const Mesh& mesh, const Workload& workload
   routes.name = std::move(name);
   routes.virtual_hosts = builder.Take(servers.empty() ? 0 : servers.front().server->port);
   routes.ignore_port_in_host_matching = true;
+  return routes;
+}
+
+std::shared_ptr<const RouteConfiguration> BuildWaypointRoutes(const Mesh& mesh,
+                                                              const Workload& workload,
+                                                              const MeshService& service,
+                                                              const MeshServicePort& port) {
+  auto routes = std::make_shared<RouteConfiguration>();
+  routes->name = VipCluster(port.port, true, "", service.host);
+  VirtualHost host;
+  host.name = "inbound|http|" + std::to_string(port.port);
+  host.domains = {"*"};
+  host.routes = MeshRoutes(mesh, workload, service, port);
+  if (host.routes.empty()) {
+    Route route;
+    route.name = "default";
+    route.clusters.push_back({routes->name, 0});
+    host.routes.push_back(std::move(route));
+  }
+  routes->virtual_hosts.push_back(std::move(host));
   return routes;
 }
 

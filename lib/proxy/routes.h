@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -18,5 +19,12 @@ struct RoutedServer {
 // The route configuration of a gateway's servers from the VirtualServices bound to them.
 RouteConfiguration BuildGatewayRoutes(const Mesh& mesh, const Workload& workload, std::string name,
                                       const std::vector<RoutedServer>& servers);
+
+// The routes of a waypoint's chain for one Service port: those of VirtualServices and routes of the
+// Gateway API that apply to the Service, else everything goes to the Service itself.
+std::shared_ptr<const RouteConfiguration> BuildWaypointRoutes(const Mesh& mesh,
+                                                              const Workload& workload,
+                                                              const MeshService& service,
+                                                              const MeshServicePort& port);
 
 }  // namespace meshproof

@@ -88,6 +88,8 @@ std::optional<HttpRoute> Merge(const HttpRoute& root, HttpRoute leaf) {
     leaf.has_rewrite = true;
     leaf.rewrite_uri = root.rewrite_uri;
     leaf.rewrite_authority = root.rewrite_authority;
+    leaf.rewrite_regex = root.rewrite_regex;
+    leaf.rewrite_substitution = root.rewrite_substitution;
   }
   return leaf;
 }
@@ -112,7 +114,9 @@ std::vector<EffectiveHttpRoute> ResolveHttpRoutes(const Mesh& mesh, const Virtua
   for (size_t i = 0; i < service.http.size(); ++i) {
     const HttpRoute& root = service.http[i];
     if (!root.has_delegate) {
-      resolved.push_back({root, &service.meta, static_cast<int>(i)});
+      const bool made = root.made_from != nullptr;
+      resolved.push_back(
+          {root, made ? root.made_from : &service.meta, made ? root.rule : static_cast<int>(i)});
       continue;
     }
     const VirtualService* delegate = FindDelegate(mesh, root, service.meta.ns);

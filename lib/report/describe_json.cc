@@ -6,7 +6,7 @@ namespace meshproof {
 
 Json DescriptionJson(const Description& description) {
   const Workload& workload = *description.workload;
-  bool enforces_mtls = workload.mode == ProxyMode::kSidecar;
+  bool enforces_mtls = workload.mode == ProxyMode::kSidecar || workload.mode == ProxyMode::kAmbient;
   Json ports = Json::MakeArray();
   for (const auto& port : description.ports) {
     Json entry = Json::MakeObject({{"port", port.port}, {"protocol", port.protocol}});
@@ -57,6 +57,7 @@ Json DescriptionJson(const Description& description) {
   out.Set("policies", std::move(policies));
   out.Set("routes", std::move(routes));
   out.Set("unprotected", std::move(unprotected));
+  if (description.ambient) out.Set("ambient", AmbientJson(*description.ambient));
   return out;
 }
 

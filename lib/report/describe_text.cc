@@ -41,11 +41,11 @@ std::string DescriptionText(const Description& description, const Style& style) 
                     std::string(ProxyModeName(workload.mode)) + " (" + workload.mode_reason + ")\n";
   out += "  identity  " + (workload.identity.empty() ? "none" : workload.identity) + "\n";
   auto section = [&](std::string_view title) { out += style.Bold(title) + "\n"; };
-  bool sidecar = workload.mode == ProxyMode::kSidecar;
+  bool has_mtls = workload.mode == ProxyMode::kSidecar || workload.mode == ProxyMode::kAmbient;
   section("ports");
-  for (const auto& port : description.ports) out += "  " + PortText(port, sidecar) + "\n";
-  if (sidecar) out += "  others        " + MtlsText(description.other_ports) + "\n";
-  if (!sidecar && description.ports.empty()) out += "  none declared\n";
+  for (const auto& port : description.ports) out += "  " + PortText(port, has_mtls) + "\n";
+  if (has_mtls) out += "  others        " + MtlsText(description.other_ports) + "\n";
+  if (!has_mtls && description.ports.empty()) out += "  none declared\n";
   if (!description.jwt.empty()) {
     section("jwt issuers");
     for (const auto& issuer : description.jwt) {
@@ -53,13 +53,15 @@ std::string DescriptionText(const Description& description, const Style& style) 
       out += "  " + name + "  " + NameText(issuer.policy->meta) + Place(issuer.span) + "\n";
     }
   }
-  section("policies, in evaluation order");
+  if (workload.mode != ProxyMode::kAmbient) section("policies, in evaluation order");
   for (const auto& entry : description.policies) {
+    if (workload.mode == ProxyMode::kAmbient) break;  // said in ztunnel's words below
     out += "  " + Padded(std::string(entry.stage), 6) + "  " + NameText(entry.policy->meta) + "  " +
            Counted(entry.policy->rules.size(), "rule") +
            (entry.policy->dry_run ? "  dry run" : "") + Place(entry.policy->meta.span) + "\n";
   }
-  if (description.policies.empty()) out += "  none\n";
+  if (description.policies.empty() && workload.mode != ProxyMode::kAmbient) out += "  none\n";
+  if (description.ambient) out += AmbientText(*description.ambient, style);
   if (!description.routes.empty()) {
     section("routes that lead here");
     for (const auto& route : description.routes) {

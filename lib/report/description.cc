@@ -165,13 +165,42 @@ bool BoundToSidecars(const VirtualService& service) {
                      [](const Text& gateway) { return gateway.value == "mesh"; });
 }
 
+// What ztunnel enforces in place of what a sidecar would.
+void AddZtunnel(const Mesh& mesh, const Workload& workload, Description* out) {
+  const ZtunnelConfig& config = *out->ztunnel;
+  for (const auto& entry : out->ambient->ztunnel) {
+    for (const auto& policy : mesh.model().authorization_policies) {
+      if (&policy.meta == entry.policy->object) out->policies.push_back({entry.stage, &policy});
+    }
+  }
+  const auto mode_of = [&](int port) {
+    EffectiveMode mode;
+    const ZtunnelPolicy* strict = config.StrictOn(workload, static_cast<uint32_t>(port));
+    if (strict == nullptr) return mode;
+    mode.mode = MtlsMode::kStrict;
+    mode.source = config.For(workload).strict_by;
+    if (mode.source != nullptr) mode.span = mode.source->mode_span;
+    return mode;
+  };
+  for (auto& port : out->ports) port.mtls = mode_of(port.port);
+  out->other_ports = mode_of(0);
+  for (const auto& policy : mesh.model().request_authentications) {
+    const bool in_scope =
+        policy.meta.ns == workload.ns || policy.meta.ns == mesh.config().root_namespace;
+    if (!in_scope || !policy.target_refs.empty()) continue;
+    if (!Selects(policy.selector.match_labels, workload.labels)) continue;
+    out->unprotected.push_back(ObjectText(policy.meta) +
+                               " checks no token: ztunnel does not read HTTP");
+  }
+}
+
 void AddUnprotected(const Mesh& mesh, const Workload& workload, Description* out) {
   auto say = [&](std::string text) { out->unprotected.push_back(std::move(text)); };
   if (workload.mode == ProxyMode::kNone) {
     say("it has no proxy (" + workload.mode_reason + "): nothing is enforced here");
     return;
   }
-  if (workload.mode == ProxyMode::kSidecar) {
+  if (workload.mode == ProxyMode::kSidecar || workload.mode == ProxyMode::kAmbient) {
     for (const auto& port : out->ports) {
       if (port.mtls.mode == MtlsMode::kStrict) continue;
       std::string by =
@@ -215,8 +244,15 @@ std::string_view ToString(MtlsMode mode) {
 Description Describe(const Mesh& mesh, const Workload& workload) {
   Description out;
   out.workload = &workload;
-  if (workload.mode != ProxyMode::kNone) AddPolicies(mesh.PoliciesFor(workload), &out);
+  const bool ambient = workload.mode == ProxyMode::kAmbient;
+  if (workload.mode != ProxyMode::kNone && !ambient) AddPolicies(mesh.PoliciesFor(workload), &out);
   AddPorts(mesh, workload, &out);
+  if (mesh.AmbientEnabled() && workload.mode != ProxyMode::kGateway &&
+      workload.mode != ProxyMode::kWaypoint) {
+    out.ztunnel = std::make_shared<const ZtunnelConfig>(mesh);
+    out.ambient = DescribeAmbient(*out.ztunnel, workload);
+    if (ambient) AddZtunnel(mesh, workload, &out);
+  }
   for (const auto& gateway : mesh.model().gateways) {
     for (const auto* service : mesh.VirtualServicesFor(gateway)) {
       AddRoutes(mesh, *service, &gateway, workload, &out);

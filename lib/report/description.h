@@ -1,10 +1,13 @@
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "mesh/mesh.h"
+#include "report/ambient.h"
 #include "report/style.h"
 
 // What `describe` says of one workload, and its formats.
@@ -48,6 +51,9 @@ struct Description {
   std::vector<Route> routes;
 
   std::vector<std::string> unprotected;
+
+  std::shared_ptr<const ZtunnelConfig> ztunnel;  // set in an ambient mesh
+  std::optional<AmbientDescription> ambient;
 };
 
 Description Describe(const Mesh& mesh, const Workload& workload);

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <tuple>
 
 #include "base/text.h"
+#include "proxy/ztunnel.h"
 #include "report/parts.h"
 #include "simulate/meshtest.h"
 
@@ -43,6 +45,8 @@ class Builder {
     AddNode({id, gateway ? "gateway" : "workload", workload.ns, workload.name,
              std::string(ProxyModeName(workload.mode)), workload.name});
     if (workload.mode == ProxyMode::kNone) return;
+    if (workload.mode == ProxyMode::kAmbient) return AddAmbient(workload, id);
+    if (workload.mode == ProxyMode::kWaypoint) return AddWaypoint(workload, id);
     PolicySet set = mesh_.PoliciesFor(workload);
     for (const auto* policy : set.custom) AddPolicy(*policy, "custom", id);
     for (const auto* policy : set.audit) AddPolicy(*policy, "audits", id);
@@ -58,6 +62,47 @@ class Builder {
     deciding.erase(nullptr);
     for (const auto* policy : deciding) {
       AddEdge(PolicyNode(policy->meta), id, "mtls", &policy->meta);
+    }
+  }
+
+  // What ztunnel enforces of the policies, and the PeerAuthentication that makes it strict.
+  void AddAmbient(const Workload& workload, const std::string& id) {
+    if (!ztunnel_) ztunnel_.emplace(mesh_);
+    for (const ZtunnelPolicy* sent : ztunnel_->PoliciesFor(workload)) {
+      if (sent->from_peer_authentication) continue;
+      const bool deny = sent->action == ZtunnelPolicy::Action::kDeny;
+      for (const auto& policy : mesh_.model().authorization_policies) {
+        if (&policy.meta == sent->object) AddPolicy(policy, deny ? "denies" : "allows", id);
+      }
+    }
+    const PeerAuthentication* strict = ztunnel_->For(workload).strict_by;
+    if (strict != nullptr) AddEdge(PolicyNode(strict->meta), id, "mtls", &strict->meta);
+  }
+
+  // A waypoint stands before Services: their policies and its own reach it, and it routes to them.
+  void AddWaypoint(const Workload& workload, const std::string& id) {
+    const Waypoint* waypoint = mesh_.WaypointOf(workload);
+    const auto add = [&](const PolicySet& set) {
+      for (const auto* policy : set.custom) AddPolicy(*policy, "custom", id);
+      for (const auto* policy : set.audit) AddPolicy(*policy, "audits", id);
+      for (const auto* policy : set.deny) AddPolicy(*policy, "denies", id);
+      for (const auto* policy : set.allow) AddPolicy(*policy, "allows", id);
+      for (const auto* policy : set.request_authentications) {
+        AddEdge(PolicyNode(policy->meta), id, "authenticates", &policy->meta);
+      }
+    };
+    add(mesh_.PoliciesFor(workload, nullptr));
+    if (waypoint == nullptr) return;
+    for (const auto& service : mesh_.services()) {
+      if (mesh_.WaypointFor(service).waypoint != waypoint) continue;
+      add(mesh_.PoliciesFor(workload, &service));
+      AddEdge(id, ServiceNode(service), "routes");
+    }
+    for (const auto& other : mesh_.workloads()) {
+      if (mesh_.WaypointFor(other).waypoint != waypoint) continue;
+      AddNode({WorkloadId(other), "workload", other.ns, other.name,
+               std::string(ProxyModeName(other.mode)), other.name});
+      AddEdge(id, WorkloadId(other), "routes");
     }
   }
 
@@ -185,6 +230,7 @@ class Builder {
   }
 
   const Mesh& mesh_;
+  std::optional<ZtunnelConfig> ztunnel_;
   std::map<std::string, Graph::Node> nodes_;
   std::vector<Graph::Edge> edges_;
 };

@@ -1,6 +1,10 @@
 // Turns a question in the terms of a mesh ("sleep calls webapp") into the connection and request
 // that the destination's proxy sees: whose certificate, which SNI and ALPN, from which address.
 //
+// An ambient caller's ztunnel goes through the destination's waypoint, if it has one, and speaks
+// HBONE to whoever takes it; sidecars and gateways speak HBONE to ambient pods, and only gateways
+// ever go through a waypoint, where the Service asks for it.
+//
 // Of the caller's own proxy only its TLS counts (istio-semantics section 5): what auto mTLS and
 // DestinationRules choose for the Service and endpoint. A port that no Service names is reached
 // through the caller's PassthroughCluster, in plaintext.
@@ -16,9 +20,10 @@ namespace {
 
 constexpr std::string_view kOutsideAddress = "198.51.100.77";
 constexpr std::string_view kPodRange = "10.244.0.0/16";
+constexpr std::string_view kServiceRange = "10.96.0.0/16";
 
 struct Target {
-  const Workload* workload = nullptr;
+  const Workload* workload = nullptr;    // null: outside the input, behind a waypoint
   const MeshService* service = nullptr;  // the Service that leads there; may be null
   const MeshServicePort* service_port = nullptr;
   int port = 0;  // the port that the workload listens on
@@ -95,7 +100,9 @@ Result<std::vector<Target>> WorkloadTarget(const Mesh& mesh, const Case& questio
 }
 
 Result<std::vector<Target>> ServiceTargets(const Mesh& mesh, const Case& question,
-                                           std::string_view caller_namespace) {
+                                           const Workload* caller) {
+  const std::string_view caller_namespace =
+      caller != nullptr ? std::string_view(caller->ns) : std::string_view("default");
   const MeshService* service = mesh.ResolveHost(question.to_host, caller_namespace);
   if (service == nullptr) {
     if (auto address = ParseIpAddress(question.to_host)) {
@@ -122,6 +129,11 @@ Result<std::vector<Target>> ServiceTargets(const Mesh& mesh, const Case& questio
     int target_port = mesh.TargetPort(*service, *port, workload);
     if (target_port == 0) continue;
     targets.push_back({&workload, service, port, target_port});
+  }
+  // What lies outside the mesh can still have a waypoint before it.
+  if (targets.empty() && caller != nullptr && caller->mode == ProxyMode::kAmbient &&
+      mesh.WaypointFor(*service).waypoint != nullptr) {
+    targets.push_back({nullptr, service, port, number});
   }
   if (targets.empty()) {
     return Error{"Service " + service->host + " leads to no workload of the input on port " +
@@ -173,6 +185,21 @@ std::vector<std::string> PlainAlpn(WireProtocol protocol) {
   return {};
 }
 
+// Whether the way is an HBONE tunnel; then it is filled in.
+bool UseTunnel(const Mesh& mesh, const Target& target, const std::string& identity,
+               Approach* approach) {
+  const Workload* caller = approach->caller;
+  if (caller == nullptr || identity.empty()) return false;
+  if (!SendsHbone(mesh, *caller, target.service, target.service_port, *target.workload)) {
+    return false;
+  }
+  Connection& connection = approach->request.connection;
+  connection.hbone = true;
+  connection.certificate = CertificateOf(identity);
+  approach->tls_text = "HBONE";
+  return true;
+}
+
 // Fills in how the connection is secured and says why.
 Result<bool> ChooseTls(const Mesh& mesh, const Case& question, const Target& target,
                        const std::string& identity, Approach* approach) {
@@ -197,6 +224,7 @@ Result<bool> ChooseTls(const Mesh& mesh, const Case& question, const Target& tar
       approach->tls_text = "plaintext, as asked";
       return true;
     case CaseTls::kMtls:
+      if (UseTunnel(mesh, target, identity, approach)) return true;
       if (identity.empty()) {
         return Error{"mTLS needs an identity, and " + approach->caller_text +
                      " has none; give one with --principal (meshtest: from.identity)"};
@@ -209,6 +237,7 @@ Result<bool> ChooseTls(const Mesh& mesh, const Case& question, const Target& tar
       }
       return true;
     case CaseTls::kAuto:
+      if (UseTunnel(mesh, target, identity, approach)) return true;
       break;
   }
   bool caller_has_proxy = caller != nullptr && (caller->mode == ProxyMode::kSidecar ||
@@ -277,6 +306,27 @@ void AddTokens(const Case& question, ProxyRequest* request) {
   }
 }
 
+// Through the waypoint: its proxy sees the caller's identity and the address that is meant.
+void GoThrough(const Mesh& mesh, const Case& question, World::Addresses addresses,
+               const Waypoint& waypoint, const Target& target, bool by_service,
+               const std::string& identity, Approach* approach) {
+  approach->waypoint = &waypoint;
+  approach->destination = waypoint.workload;
+  Connection& connection = approach->request.connection;
+  connection.hbone = true;
+  connection.certificate = CertificateOf(identity);
+  approach->tls_text = "HBONE through waypoint " + waypoint.gateway->meta.ns + "/" +
+                       std::string(waypoint.gateway->meta.name);
+  if (by_service) {
+    connection.service = target.service;
+    connection.destination_port = static_cast<uint32_t>(target.service_port->port);
+    connection.destination =
+        question.to_ip ? Address{*question.to_ip} : AddressOf(mesh, *target.service, addresses);
+  } else {
+    approach->behind = target.workload;
+  }
+}
+
 Result<Approach> Plan(const Mesh& mesh, const Case& question, World::Addresses addresses,
                       const Workload* caller, const Target& target) {
   Approach approach;
@@ -301,8 +351,11 @@ Result<Approach> Plan(const Mesh& mesh, const Case& question, World::Addresses a
 
   Connection& connection = request.connection;
   connection.destination_port = static_cast<uint32_t>(target.port);
-  connection.destination =
-      question.to_ip ? Address{*question.to_ip} : AddressOf(mesh, *target.workload, addresses);
+  if (question.to_ip) {
+    connection.destination = Address{*question.to_ip};
+  } else if (target.workload != nullptr) {
+    connection.destination = AddressOf(mesh, *target.workload, addresses);
+  }
   if (question.from_ip) {
     connection.source = Address{*question.from_ip};
   } else if (caller != nullptr) {
@@ -312,6 +365,19 @@ Result<Approach> Plan(const Mesh& mesh, const Case& question, World::Addresses a
   }
   std::string identity =
       question.from_identity.value_or(caller != nullptr ? caller->identity : std::string());
+  const bool by_service = question.to_workload.empty() && target.service != nullptr &&
+                          (!target.service->headless || target.workload == nullptr);
+  if (caller != nullptr && question.tls != CaseTls::kPlaintext && !identity.empty()) {
+    const Waypoint* waypoint =
+        WaypointOnTheWay(mesh, *caller, by_service ? target.service : nullptr, target.workload);
+    if (waypoint != nullptr) {
+      GoThrough(mesh, question, addresses, *waypoint, target, by_service, identity, &approach);
+      return approach;
+    }
+  }
+  if (target.workload == nullptr) {
+    return Error{"Service " + target.service->host + " leads to no workload of the input"};
+  }
   auto chosen = ChooseTls(mesh, question, target, identity, &approach);
   if (!chosen.ok()) return chosen.error();
   return approach;
@@ -333,6 +399,49 @@ std::vector<std::string> MeshAlpn(WireProtocol protocol) {
   return {};
 }
 
+bool SendsHbone(const Mesh& mesh, const Workload& caller, const MeshService* service,
+                const MeshServicePort* port, const Workload& destination) {
+  if (!mesh.TakesHbone(destination)) return false;
+  switch (caller.mode) {
+    case ProxyMode::kAmbient:
+    case ProxyMode::kWaypoint:
+      return true;
+    case ProxyMode::kSidecar:
+    case ProxyMode::kGateway: {
+      // Endpoints that speak the mesh's own TLS are called so; others are unknown to the proxy.
+      if (destination.mode != ProxyMode::kAmbient || service == nullptr || port == nullptr) {
+        return false;
+      }
+      if (!mesh.AmbientEnabled() || !mesh.IsVisible(caller, *service)) return false;
+      const ClientTlsChoice choice = mesh.ChooseClientTls(caller, *service, *port, "", destination);
+      return choice.kind == ClientTlsChoice::Kind::kPlaintext ||
+             choice.kind == ClientTlsChoice::Kind::kMeshMtls;
+    }
+    case ProxyMode::kNone:
+      return false;
+  }
+  return false;
+}
+
+const Waypoint* WaypointOnTheWay(const Mesh& mesh, const Workload& caller,
+                                 const MeshService* service, const Workload* destination) {
+  if (caller.mode == ProxyMode::kAmbient) {
+    if (service != nullptr) return mesh.WaypointFor(*service).waypoint;
+    return destination != nullptr ? mesh.WaypointFor(*destination).waypoint : nullptr;
+  }
+  if (caller.mode != ProxyMode::kGateway || service == nullptr) return nullptr;
+  if (!mesh.AmbientEnabled() || !mesh.IngressUsesWaypoint(*service)) return nullptr;
+  return mesh.WaypointFor(*service).waypoint;
+}
+
+Address AddressOf(const Mesh& mesh, const MeshService& service, World::Addresses addresses) {
+  if (!service.addresses.empty()) return Address{service.addresses.front()};
+  if (addresses == World::Addresses::kUnknown) return Address{};
+  const auto& ranges = mesh.options().service_cidrs;
+  if (ranges.empty()) return Address{*ParseCidr(kServiceRange)};
+  return ranges.size() == 1 ? Address{ranges.front()} : Address{};
+}
+
 Address AddressOf(const Mesh& mesh, const Workload& workload, World::Addresses addresses) {
   if (!workload.ips.empty()) return Address{workload.ips.front()};
   if (addresses == World::Addresses::kUnknown) return Address{};
@@ -350,15 +459,23 @@ Result<std::vector<Approach>> PlanApproaches(const Mesh& mesh, const Case& quest
     if (!found.ok()) return found.error();
     caller = found.value();
   }
-  auto targets = !question.to_workload.empty()
-                     ? WorkloadTarget(mesh, question)
-                     : ServiceTargets(mesh, question, caller != nullptr ? caller->ns : "default");
+  auto targets = !question.to_workload.empty() ? WorkloadTarget(mesh, question)
+                                               : ServiceTargets(mesh, question, caller);
   if (!targets.ok()) return targets.error();
   std::vector<Approach> approaches;
   for (const auto& target : targets.value()) {
     auto approach = Plan(mesh, question, addresses, caller, target);
     if (!approach.ok()) return approach.error();
     approaches.push_back(approach.Take());
+    if (approaches.back().waypoint != nullptr) {
+      if (approaches.back().destination == nullptr) {
+        const ObjectMeta& meta = approaches.back().waypoint->gateway->meta;
+        return Error{"the proxy of waypoint " + meta.ns + "/" + std::string(meta.name) +
+                     " is not in the input"};
+      }
+      // One waypoint stands before all pods of a Service.
+      if (approaches.back().behind == nullptr) break;
+    }
   }
   return approaches;
 }

@@ -15,9 +15,25 @@ struct Approach {
   ProxyRequest request;
   std::string caller_text;  // "default/sleep (no sidecar)"
   std::string tls_text;     // why this connection is mTLS or plaintext
+  // The waypoint that the way passes first: `destination` is its proxy then, which forwards to the
+  // pods behind the Service, or to `behind` where a pod is addressed.
+  const Waypoint* waypoint = nullptr;
+  const Workload* behind = nullptr;
   // The client presents a certificate that the input does not hold (DestinationRule MUTUAL).
   const DestinationRule* unknown_certificate = nullptr;
 };
+
+// Whether the proxy of `caller` sends HBONE to a workload that takes it, through a Service that it
+// knows: ztunnels and waypoints to every one, sidecars and gateways to those that have no sidecar.
+bool SendsHbone(const Mesh& mesh, const Workload& caller, const MeshService* service,
+                const MeshServicePort* port, const Workload& destination);
+
+// The waypoint that `caller` goes through to reach a Service, or (null) a pod.
+const Waypoint* WaypointOnTheWay(const Mesh& mesh, const Workload& caller,
+                                 const MeshService* service, const Workload* destination);
+
+// The address of a Service as its callers use it.
+Address AddressOf(const Mesh& mesh, const MeshService& service, World::Addresses addresses);
 
 // The workload that a case addresses, or, where it addresses a Service, one for each workload
 // behind it. An error: a name that is not in the input or a request that cannot be made.

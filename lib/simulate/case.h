@@ -14,6 +14,8 @@
 
 namespace meshproof {
 
+class ZtunnelConfig;
+
 enum class CaseTls { kAuto, kMtls, kPlaintext };
 
 // One request in the terms of a mesh: a meshtest case (PRODUCT.md, `test`) or a `can` command line.
@@ -58,7 +60,9 @@ class World {
   ~World();
 
   const Mesh& mesh() const;
+  // Of a workload with a sidecar, a gateway or a waypoint.
   const ProxySimulator& Proxy(const Workload& workload) const;
+  const ZtunnelConfig& Ztunnel() const;
 
   // Whether addresses that nobody states are taken from the mesh's ranges (`test`) or are unknown
   // (`can`). An error: the case names something that is not in the input, or asks the impossible.

@@ -379,12 +379,9 @@ struct Evaluator {
     return Evaluate(predicate, stream, level, unknown);
   }
   Truth operator()(const FilterStatePredicate& predicate) const {
-    // Only a waypoint has the peer in filter state; elsewhere the object is absent.
-    if (predicate.key != kPeerPrincipal || stream.proxy->mode != ProxyMode::kWaypoint ||
-        stream.certificate == nullptr || stream.certificate->uri_sans.empty()) {
-      return Truth::kFalse;
-    }
-    return ToTruth(predicate.value.Matches(stream.certificate->uri_sans.front()));
+    // Only where a tunnel has ended filter state holds the peer; elsewhere the object is absent.
+    if (predicate.key != kPeerPrincipal || stream.tunnel_peer.empty()) return Truth::kFalse;
+    return ToTruth(predicate.value.Matches(stream.tunnel_peer));
   }
   Truth operator()(const AuthenticatedPredicate& predicate) const {
     return EvaluateAuthenticated(predicate, stream);
@@ -424,6 +421,7 @@ std::string ShowHeader(std::string_view written, Stream& stream) {
 }
 
 std::string ShowPeer(const Stream& stream) {
+  if (!stream.tunnel_peer.empty()) return std::string(stream.tunnel_peer);
   if (!stream.tls) return "(plaintext, no identity)";
   if (stream.certificate == nullptr) return "(no client certificate)";
   std::string shown;

@@ -13,6 +13,8 @@
 
 namespace meshproof {
 
+struct MeshService;
+
 // An address that is known exactly, only as a range (a pod whose address nobody states), or not at
 // all. A rule whose block cuts the range is undetermined.
 struct Address {
@@ -41,6 +43,11 @@ struct Connection {
   std::optional<Certificate> certificate;  // what the client has to show, if asked
   std::string sni;
   std::vector<std::string> alpn;
+  // It arrives through an HBONE tunnel, whose ends have shown each other their certificates:
+  // `certificate` is the client's there, the rest is what the tunnel carries.
+  bool hbone = false;
+  // At a waypoint: the Service that is addressed; null where it is a pod.
+  const MeshService* service = nullptr;
 };
 
 enum class WireProtocol { kHttp1, kHttp10, kHttp2, kGrpc, kTcp };

@@ -83,7 +83,29 @@ std::string RewrittenPath(const Route& route, std::string_view path) {
       route.match.path.size() <= path.size()) {
     return route.prefix_rewrite + std::string(path.substr(route.match.path.size()));
   }
+  if (route.regex_rewrite) {
+    // The query stays as it is.
+    const std::string_view plain = PathWithoutQuery(path);
+    return route.regex_rewrite.Replace(plain, route.regex_substitution) +
+           std::string(path.substr(plain.size()));
+  }
   return std::string(path);
+}
+
+// What the route does to request headers before it forwards.
+void ChangeHeaders(const Route& route, std::vector<std::pair<std::string, std::string>>* headers) {
+  const auto remove = [&](const std::string& name) {
+    std::erase_if(*headers,
+                  [&](const auto& header) { return EqualsIgnoreCase(header.first, name); });
+  };
+  for (const auto& name : route.request_headers_remove) remove(name);
+  for (const auto& [name, value] : route.request_headers_set) {
+    remove(name);
+    headers->emplace_back(ToLower(name), value);
+  }
+  for (const auto& [name, value] : route.request_headers_add) {
+    headers->emplace_back(ToLower(name), value);
+  }
 }
 
 void Forward(const Route* route, const std::string& cluster, Stream* stream) {
@@ -95,14 +117,8 @@ void Forward(const Route* route, const std::string& cluster, Stream* stream) {
   verdict.details = "via_upstream";
   if (IsUpgrade(stream->headers)) verdict.status = 101;
   if (stream->request->protocol == WireProtocol::kGrpc) verdict.grpc_status = 0;
-  if (!stream->trace && stream->proxy->mode != ProxyMode::kGateway) return;
-  // What a regular expression makes of the path is not computed: nobody can follow such a route.
-  if (route != nullptr && route->regex_rewrite) {
-    stream->AddStep(Stage::kNone, Step::Result::kUnknown,
-                    "the route rewrites the path by a regular expression, which is not followed",
-                    route->origin);
-    return;
-  }
+  const ProxyMode mode = stream->proxy->mode;
+  if (!stream->trace && mode != ProxyMode::kGateway && mode != ProxyMode::kWaypoint) return;
   verdict.cluster = cluster;
   verdict.forwarded_path =
       route != nullptr ? RewrittenPath(*route, stream->headers.path) : stream->headers.path;
@@ -115,6 +131,7 @@ void Forward(const Route* route, const std::string& cluster, Stream* stream) {
     verdict.forwarded_headers.emplace_back(entry.name, entry.value);
     if (entry.opaque) verdict.opaque_headers.emplace_back(entry.name);
   }
+  if (route != nullptr) ChangeHeaders(*route, &verdict.forwarded_headers);
   if (stream->opaque_forwarded_for) verdict.forwarded_for = stream->request->connection.source;
 }
 
@@ -231,7 +248,7 @@ void RunRouter(const RouteChoice& choice, const std::string& cluster, Stream* st
     stream->AddStep(Stage::kNone, Step::Result::kMatch, std::move(text), route.origin);
   }
   if (!ClusterExists(*stream->proxy, chosen)) {
-    answer(503, "cluster_not_found", "NC");
+    answer(route.missing_cluster_status, "cluster_not_found", "NC");
     return;
   }
   Forward(&route, chosen, stream);

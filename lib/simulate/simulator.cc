@@ -132,10 +132,13 @@ struct ProxySimulator::Impl {
     const PreparedListener* chosen = nullptr;
     for (const auto& listener : listeners) {
       const Listener& config = *listener.config;
-      if (config.original_dst || config.name == "virtualInbound" ||
-          config.name == "main_internal") {
-        return &listener;
+      // What comes out of a tunnel goes to the internal listener, and nothing else does.
+      if (config.name == "main_internal") {
+        if (connection.hbone) return &listener;
+        continue;
       }
+      if (connection.hbone) continue;
+      if (config.original_dst || config.name == "virtualInbound") return &listener;
       if (config.port != connection.destination_port) continue;
       const auto* ip = std::get_if<IpAddress>(&connection.destination.value);
       bool exact = ip != nullptr && config.address == ToString(*ip);
@@ -207,7 +210,11 @@ struct ProxySimulator::Impl {
     stream.trace = trace;
     stream.verdict = &verdict;
     stream.remote = request.connection.source;
-    stream.direct_peer_has_ip = proxy->mode != ProxyMode::kWaypoint;
+    stream.direct_peer_has_ip = !request.connection.hbone && proxy->mode != ProxyMode::kWaypoint;
+    if (request.connection.hbone && request.connection.certificate &&
+        !request.connection.certificate->uri_sans.empty()) {
+      stream.tunnel_peer = request.connection.certificate->uri_sans.front();
+    }
     const PreparedListener* listener = Choose(request.connection);
     if (listener == nullptr) {
       stream.AddStep(Stage::kMtls, Step::Result::kRefuse,
@@ -246,10 +253,39 @@ struct ProxySimulator::Impl {
     return facts;
   }
 
+  // By the address that the tunnel is meant for, then by what the HTTP inspector found.
+  static ChainChoice ChooseAtWaypoint(const Listener& listener, const Connection& connection,
+                                      const ConnectionFacts& facts) {
+    const WaypointMatcher& matcher = *listener.waypoint;
+    const bool http = std::any_of(
+        facts.protocols.begin(), facts.protocols.end(),
+        [](std::string_view protocol) { return protocol == "http/1.1" || protocol == "h2c"; });
+    std::string name;
+    if (connection.service == nullptr) {
+      name = http ? "direct-http" : "direct-tcp";
+    } else {
+      for (const auto& vip : matcher.services) {
+        if (vip.service != connection.service) continue;
+        for (const auto& port : vip.ports) {
+          if (port.port != connection.destination_port) continue;
+          const bool sniffed = !port.http_chain.empty() && !port.tcp_chain.empty();
+          name = sniffed ? (http ? port.http_chain : port.tcp_chain)
+                         : (port.http_chain.empty() ? port.tcp_chain : port.http_chain);
+        }
+      }
+    }
+    for (const auto& chain : listener.filter_chains) {
+      if (!name.empty() && chain.name == name) return {&chain, ""};
+    }
+    return {};
+  }
+
   void RunListener(const PreparedListener& listener, Stream* stream) const {
     const Connection& connection = stream->request->connection;
     ConnectionFacts facts = Inspect(*listener.config, *stream->request);
-    ChainChoice choice = listener.chains->Find(facts);
+    ChainChoice choice = listener.config->waypoint
+                             ? ChooseAtWaypoint(*listener.config, connection, facts)
+                             : listener.chains->Find(facts);
     if (!choice.unknown.empty()) {
       EndUndetermined(stream, std::move(choice.unknown));
       return;
@@ -408,7 +444,10 @@ struct ProxySimulator::Impl {
       stream->AddStep(Stage::kNone, Step::Result::kPass,
                       "forwarded as bytes" + (cluster.empty() ? "" : " to " + cluster));
     }
-    if (!stream->trace && proxy->mode != ProxyMode::kGateway) return;
+    if (!stream->trace && proxy->mode != ProxyMode::kGateway &&
+        proxy->mode != ProxyMode::kWaypoint) {
+      return;
+    }
     const ProxyRequest& request = *stream->request;
     verdict.cluster = std::move(cluster);
     verdict.forwarded_path = request.path;

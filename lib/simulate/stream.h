@@ -59,6 +59,7 @@ struct Stream {
   // The connection as the filters see it.
   bool tls = false;                          // terminated here
   const Certificate* certificate = nullptr;  // shown and accepted
+  std::string_view tunnel_peer;              // the peer of the HBONE tunnel; "" where there is none
   std::string server_name;                   // as the TLS inspector read it
   Address remote;                            // post X-Forwarded-For; of the connection on TCP
   bool direct_peer_has_ip = true;            // not at a waypoint's internal listener

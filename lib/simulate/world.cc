@@ -1,14 +1,18 @@
-// Answers a question over a whole mesh, hop by hop: the proxy of the workload that is addressed,
-// and, where the question follows a gateway, the workload that the gateway's route leads to. The
-// first refusal decides. Ambient hops are not computed yet: they are `undetermined`.
+// Answers a question over a whole mesh, hop by hop: the waypoint on the way, if there is one; the
+// ztunnel or sidecar of the workload that is addressed; and, where the question follows a gateway,
+// the workload that the gateway's route leads to. The first refusal decides. What stands behind a
+// waypoint sees the waypoint as its peer (istio-semantics section 7).
 
 #include <algorithm>
 #include <ctime>
 #include <mutex>
 #include <unordered_map>
 
+#include "base/text.h"
+#include "proxy/trust_domain.h"
 #include "simulate/approach.h"
 #include "simulate/case.h"
+#include "simulate/ztunnel.h"
 
 namespace meshproof {
 namespace {
@@ -31,7 +35,7 @@ bool SameAnswer(const Verdict& a, const Verdict& b) {
 // The peer that the proxy sees: who completed a handshake with a certificate.
 std::string PeerOf(const ProxyRequest& request, const Verdict& verdict) {
   const Connection& connection = request.connection;
-  if (connection.tls != WireTls::kTls || !connection.certificate) return "";
+  if ((connection.tls != WireTls::kTls && !connection.hbone) || !connection.certificate) return "";
   if (verdict.outcome == Outcome::kReject &&
       (verdict.stage == Stage::kMtls || verdict.stage == Stage::kNone)) {
     return "";
@@ -70,16 +74,28 @@ Verdict RunWithoutProxy(const ProxyRequest& request) {
   return verdict;
 }
 
+// An HBONE tunnel to a sidecar ends there only for a client of a trust domain that it accepts.
+bool AcceptsPeer(const MeshConfig& config, const Connection& connection) {
+  if (!connection.certificate || connection.certificate->uri_sans.empty()) return false;
+  const std::string& peer = connection.certificate->uri_sans.front();
+  const std::vector<std::string> accepted = AcceptedTrustDomains(config);
+  return std::any_of(accepted.begin(), accepted.end(), [&](const std::string& trust_domain) {
+    return peer.starts_with("spiffe://" + trust_domain + "/");
+  });
+}
+
 struct ClusterName {
   int port = 0;
   std::string_view subset, host;
 };
 
-// "outbound|80|v1|web.shop.svc.cluster.local".
+// "outbound|80|v1|web.shop.svc.cluster.local", or a waypoint's "inbound-vip|80|http/v1|web…".
 std::optional<ClusterName> ParseCluster(std::string_view cluster) {
   constexpr std::string_view kOutbound = "outbound|";
-  if (!cluster.starts_with(kOutbound)) return std::nullopt;
-  cluster.remove_prefix(kOutbound.size());
+  constexpr std::string_view kVip = "inbound-vip|";
+  const bool vip = cluster.starts_with(kVip);
+  if (!vip && !cluster.starts_with(kOutbound)) return std::nullopt;
+  cluster.remove_prefix(vip ? kVip.size() : kOutbound.size());
   ClusterName name;
   size_t first = cluster.find('|');
   size_t second = first == std::string_view::npos ? first : cluster.find('|', first + 1);
@@ -89,6 +105,11 @@ std::optional<ClusterName> ParseCluster(std::string_view cluster) {
     name.port = name.port * 10 + (c - '0');
   }
   name.subset = cluster.substr(first + 1, second - first - 1);
+  if (vip) {
+    const size_t slash = name.subset.find('/');
+    name.subset =
+        slash == std::string_view::npos ? std::string_view() : name.subset.substr(slash + 1);
+  }
   name.host = cluster.substr(second + 1);
   return name;
 }
@@ -156,19 +177,38 @@ struct World::Impl {
     return *slot.simulator;
   }
 
+  // The proxy of one workload, whichever it has.
+  Verdict RunProxy(const Approach& approach, Detail detail) {
+    const Workload& workload = *approach.destination;
+    const Connection& connection = approach.request.connection;
+    switch (workload.mode) {
+      case ProxyMode::kNone:
+        return RunWithoutProxy(approach.request);
+      case ProxyMode::kAmbient:
+        return RunZtunnel(Ztunnel(), workload, approach.request, detail);
+      case ProxyMode::kSidecar:
+      case ProxyMode::kGateway:
+      case ProxyMode::kWaypoint:
+        break;
+    }
+    if (connection.hbone && !AcceptsPeer(mesh->config(), connection)) {
+      Verdict verdict;
+      verdict.outcome = Outcome::kReject;
+      verdict.stage = Stage::kMtls;
+      Step step;
+      step.stage = Stage::kMtls;
+      step.result = Step::Result::kRefuse;
+      step.text = "the HBONE handshake fails: the client is of another trust domain";
+      if (detail == Detail::kTrace) verdict.steps.push_back(std::move(step));
+      return verdict;
+    }
+    return Proxy(workload).Run(approach.request, detail);
+  }
+
   Verdict RunHop(const Approach& approach, World::Addresses addresses, bool follow, int hop,
                  Detail detail) {
     const Workload& workload = *approach.destination;
-    for (const Workload* end : {approach.caller, approach.destination}) {
-      if (end != nullptr &&
-          (end->mode == ProxyMode::kAmbient || end->mode == ProxyMode::kWaypoint)) {
-        return Undetermined(NameOf(*end) + " is in an ambient mesh (" + end->mode_reason +
-                            "), which is not modelled yet");
-      }
-    }
-    Verdict verdict = workload.mode == ProxyMode::kNone
-                          ? RunWithoutProxy(approach.request)
-                          : Proxy(workload).Run(approach.request, detail);
+    Verdict verdict = RunProxy(approach, detail);
     for (auto& step : verdict.steps) step.hop = hop;
     if (detail == Detail::kTrace) {
       Step arrival;
@@ -186,61 +226,119 @@ struct World::Impl {
                                 " is not in the input");
     }
     AddHop(workload, approach.request, &verdict);
-    if (follow && verdict.outcome == Outcome::kAllow && workload.mode == ProxyMode::kGateway &&
-        !verdict.cluster.empty()) {
+    if (verdict.outcome != Outcome::kAllow || verdict.cluster.empty()) return verdict;
+    if (approach.waypoint != nullptr) {
+      return PassOn(approach, std::move(verdict), addresses, hop, detail);
+    }
+    if (follow && workload.mode == ProxyMode::kGateway) {
       return Follow(approach, std::move(verdict), addresses, hop, detail);
     }
     return verdict;
   }
 
-  // Goes on from a gateway to the workloads behind the route's cluster.
-  Verdict Follow(const Approach& gateway_approach, Verdict at_gateway, World::Addresses addresses,
-                 int hop, Detail detail) {
-    const Workload& gateway = *gateway_approach.destination;
-    auto cluster = ParseCluster(at_gateway.cluster);
+  // From a waypoint to the pod that is addressed, or to those behind the Service.
+  Verdict PassOn(const Approach& before, Verdict at_waypoint, World::Addresses addresses, int hop,
+                 Detail detail) {
+    if (before.behind == nullptr)
+      return Follow(before, std::move(at_waypoint), addresses, hop, detail);
+    const Workload& pod = *before.behind;
+    Approach next = Forwarded(before, at_waypoint, pod, addresses);
+    next.request.connection.destination = before.request.connection.destination;
+    next.request.connection.destination_port = before.request.connection.destination_port;
+    SetTunnel(*before.destination, &next);
+    // Pods that are addressed directly are always reached over HBONE, which not everybody takes.
+    if (!mesh->TakesHbone(pod)) {
+      at_waypoint.outcome =
+          before.request.protocol == WireProtocol::kTcp ? Outcome::kReject : Outcome::kDeny;
+      at_waypoint.status = before.request.protocol == WireProtocol::kTcp ? 0 : 503;
+      at_waypoint.flags = "UF";
+      at_waypoint.details.clear();
+      at_waypoint.stage = Stage::kMtls;
+      at_waypoint.decided_by = {};
+      return at_waypoint;
+    }
+    std::vector<Verdict> verdicts;
+    verdicts.push_back(RunHop(next, addresses, false, hop + 1, detail));
+    return Chain(before, std::move(at_waypoint), std::move(verdicts), {&pod});
+  }
+
+  // Goes on from a gateway or waypoint to the workloads behind the route's cluster.
+  Verdict Follow(const Approach& before, Verdict at_proxy, World::Addresses addresses, int hop,
+                 Detail detail) {
+    const Workload& proxy = *before.destination;
+    auto cluster = ParseCluster(at_proxy.cluster);
     const MeshService* service = cluster ? mesh->FindService(cluster->host) : nullptr;
     const MeshServicePort* port = service != nullptr ? service->FindPort(cluster->port) : nullptr;
-    if (port == nullptr || service->external) return at_gateway;
-    Labels subset = SubsetLabels(mesh->DestinationRuleFor(gateway, *service), cluster->subset);
+    if (port == nullptr || service->external) return at_proxy;
+    for (const BackendTlsPolicy& policy : mesh->model().backend_tls_policies) {
+      if (policy.meta.ns != service->ns || proxy.mode != ProxyMode::kGateway) continue;
+      const bool targets =
+          std::any_of(policy.target_refs.begin(), policy.target_refs.end(),
+                      [&](const TargetRef& target) { return target.name.value == service->name; });
+      if (!targets) continue;
+      Verdict verdict = Undetermined(ToString(policy.meta) +
+                                     " changes how the gateway calls it, which is not computed");
+      verdict.steps = std::move(at_proxy.steps);
+      verdict.hops = std::move(at_proxy.hops);
+      return verdict;
+    }
+    Labels subset = SubsetLabels(mesh->DestinationRuleFor(proxy, *service), cluster->subset);
     std::vector<Verdict> verdicts;
     std::vector<const Workload*> endpoints;
     for (size_t index : service->workloads) {
       const Workload& endpoint = mesh->workloads()[index];
       int target = mesh->TargetPort(*service, *port, endpoint);
       if (target == 0 || !Selects(subset, endpoint.labels)) continue;
-      Approach next = NextApproach(gateway_approach, at_gateway, *service, *port, endpoint, target,
+      Approach next = NextApproach(before, at_proxy, *service, *port, endpoint, target,
                                    cluster->subset, addresses);
+      if (next.waypoint != nullptr && next.destination == nullptr) {
+        Verdict verdict =
+            Undetermined("the proxy of the waypoint of " + service->host + " is not in the input");
+        verdict.steps = std::move(at_proxy.steps);
+        verdict.hops = std::move(at_proxy.hops);
+        return verdict;
+      }
       verdicts.push_back(RunHop(next, addresses, false, hop + 1, detail));
       endpoints.push_back(&endpoint);
+      if (next.waypoint != nullptr) break;  // it stands before all of them
     }
     if (verdicts.empty()) {
-      at_gateway.status = 503;
-      at_gateway.flags = "UH";
-      at_gateway.details = "no_healthy_upstream";
-      return at_gateway;
+      at_proxy.status = 503;
+      at_proxy.flags = "UH";
+      at_proxy.details = "no_healthy_upstream";
+      return at_proxy;
     }
+    return Chain(before, std::move(at_proxy), std::move(verdicts), endpoints);
+  }
+
+  // What a gateway or waypoint makes of what comes after it.
+  static Verdict Chain(const Approach& before, Verdict at_proxy, std::vector<Verdict> verdicts,
+                       const std::vector<const Workload*>& endpoints) {
     Verdict joined = Join(std::move(verdicts), endpoints);
-    if (gateway_approach.request.protocol != WireProtocol::kTcp) BecomeGatewayError(&joined);
-    joined.steps.insert(joined.steps.begin(), at_gateway.steps.begin(), at_gateway.steps.end());
-    joined.hops.insert(joined.hops.begin(), at_gateway.hops.begin(), at_gateway.hops.end());
-    // Where no ALLOW rule was needed at the workload, the gateway's is the one that admitted.
-    joined.decided_hop += at_gateway.hops.size();
-    if (joined.outcome == Outcome::kAllow && joined.decided_by.object == nullptr) {
-      joined.decided_by = at_gateway.decided_by;
-      joined.decided_hop = at_gateway.decided_hop;
+    if (before.request.protocol != WireProtocol::kTcp) BecomeGatewayError(&joined);
+    joined.steps.insert(joined.steps.begin(), at_proxy.steps.begin(), at_proxy.steps.end());
+    joined.hops.insert(joined.hops.begin(), at_proxy.hops.begin(), at_proxy.hops.end());
+    joined.decided_hop += at_proxy.hops.size();
+    if (joined.outcome != Outcome::kAllow) return joined;
+    // Where no ALLOW rule was needed at the workload, the gateway's is the one that admitted; of a
+    // waypoint and what stands behind it the waypoint speaks, which knows the caller.
+    const bool at_waypoint = before.destination->mode == ProxyMode::kWaypoint;
+    if (joined.decided_by.object == nullptr ||
+        (at_waypoint && at_proxy.decided_by.object != nullptr)) {
+      joined.decided_by = at_proxy.decided_by;
+      joined.decided_hop = at_proxy.decided_hop;
     }
     return joined;
   }
 
-  Approach NextApproach(const Approach& before, const Verdict& forwarded,
-                        const MeshService& service, const MeshServicePort& port,
-                        const Workload& endpoint, int target_port, std::string_view subset,
-                        World::Addresses addresses) {
-    const Workload& gateway = *before.destination;
+  // The request as `before`'s proxy forwards it, over a connection that is still to be secured.
+  Approach Forwarded(const Approach& before, const Verdict& forwarded, const Workload& endpoint,
+                     World::Addresses addresses) {
+    const Workload& proxy = *before.destination;
     Approach next;
-    next.caller = &gateway;
+    next.caller = &proxy;
     next.destination = &endpoint;
-    next.caller_text = "gateway " + NameOf(gateway);
+    next.caller_text = std::string(ToString(proxy.mode)) + " " + NameOf(proxy);
     next.request = before.request;
     ProxyRequest& request = next.request;
     request.path = forwarded.forwarded_path;
@@ -248,26 +346,57 @@ struct World::Impl {
     request.headers = forwarded.forwarded_headers;
     request.forwarded_for = forwarded.forwarded_for;
     request.opaque_headers = forwarded.opaque_headers;
-    if (request.claims && RemovesToken(Proxy(gateway).proxy(), *request.claims)) {
+    if (request.claims && RemovesToken(Proxy(proxy).proxy(), *request.claims)) {
       request.claims.reset();
     }
+    request.connection = Connection{};
+    request.connection.source = AddressOf(*mesh, proxy, addresses);
+    return next;
+  }
+
+  static void SetTunnel(const Workload& caller, Approach* approach) {
+    approach->tls_text = "HBONE";
+    approach->request.connection.hbone = true;
+    approach->request.connection.certificate = Certificate{true, {caller.identity}, {}, ""};
+  }
+
+  Approach NextApproach(const Approach& before, const Verdict& forwarded,
+                        const MeshService& service, const MeshServicePort& port,
+                        const Workload& endpoint, int target_port, std::string_view subset,
+                        World::Addresses addresses) {
+    const Workload& proxy = *before.destination;
+    Approach next = Forwarded(before, forwarded, endpoint, addresses);
+    ProxyRequest& request = next.request;
     if (request.protocol != WireProtocol::kTcp && request.protocol != WireProtocol::kGrpc) {
       bool http2 = port.protocol == Protocol::kHttp2 || port.protocol == Protocol::kGrpc;
       request.protocol = http2 ? WireProtocol::kHttp2 : WireProtocol::kHttp1;
     }
     Connection& connection = request.connection;
-    connection = Connection{};
-    connection.source = AddressOf(*mesh, gateway, addresses);
+    if (const Waypoint* waypoint = WaypointOnTheWay(*mesh, proxy, &service, &endpoint)) {
+      next.waypoint = waypoint;
+      next.destination = waypoint->workload;
+      SetTunnel(proxy, &next);
+      next.tls_text = "HBONE: the Service asks that gateways use its waypoint";
+      connection.service = &service;
+      connection.destination = AddressOf(*mesh, service, addresses);
+      connection.destination_port = static_cast<uint32_t>(port.port);
+      return next;
+    }
     connection.destination = AddressOf(*mesh, endpoint, addresses);
     connection.destination_port = static_cast<uint32_t>(target_port);
-    ClientTlsChoice choice = mesh->ChooseClientTls(gateway, service, port, subset, endpoint);
+    if (SendsHbone(*mesh, proxy, &service, &port, endpoint)) {
+      SetTunnel(proxy, &next);
+      return next;
+    }
+    ClientTlsChoice choice = mesh->ChooseClientTls(proxy, service, port, subset, endpoint);
     next.tls_text = choice.reason;
+    if (proxy.mode == ProxyMode::kWaypoint) next.tls_text = "plaintext: it takes no HBONE";
     if (choice.kind == ClientTlsChoice::Kind::kPlaintext) return next;
     connection.tls = WireTls::kTls;
     connection.sni = choice.sni;
     if (choice.kind == ClientTlsChoice::Kind::kMeshMtls) {
       connection.alpn = MeshAlpn(request.protocol);
-      connection.certificate = Certificate{true, {gateway.identity}, {}, ""};
+      connection.certificate = Certificate{true, {proxy.identity}, {}, ""};
     } else if (choice.kind == ClientTlsChoice::Kind::kMutual) {
       next.unknown_certificate = choice.rule;
     }
@@ -292,9 +421,16 @@ struct World::Impl {
     return std::move(verdicts[0]);
   }
 
+  const ZtunnelConfig& Ztunnel() {
+    std::call_once(ztunnel_once, [&] { ztunnel = std::make_unique<ZtunnelConfig>(*mesh); });
+    return *ztunnel;
+  }
+
   std::shared_ptr<const Mesh> mesh;
   Compiler compiler;
   std::unordered_map<const Workload*, Slot> slots;
+  std::once_flag ztunnel_once;
+  std::unique_ptr<const ZtunnelConfig> ztunnel;
 };
 
 World::World(std::shared_ptr<const Mesh> mesh) : impl_(std::make_unique<Impl>(std::move(mesh))) {}
@@ -306,6 +442,10 @@ const Mesh& World::mesh() const {
 
 const ProxySimulator& World::Proxy(const Workload& workload) const {
   return impl_->Proxy(workload);
+}
+
+const ZtunnelConfig& World::Ztunnel() const {
+  return impl_->Ztunnel();
 }
 
 Result<Verdict> World::Run(const Case& question, Addresses addresses, Detail detail) const {

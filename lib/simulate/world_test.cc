@@ -380,14 +380,15 @@ TEST_CASE("world: endpoints that differ leave the answer open") {
   CHECK(Run(both, Ask("shop/sleep", "both.shop")).status == 403);
 }
 
-TEST_CASE("world: an ambient workload is not answered for") {
+TEST_CASE("world: an ambient workload is answered for by ztunnel") {
   World world(MeshOf(kMesh + NamespaceYaml("amb", "istio.io/dataplane-mode: ambient") +
                      DeploymentYaml("amb", "z") +
                      ServiceYaml("amb", "z", "{name: http, port: 80, targetPort: 8080}")));
   Verdict verdict = Run(world, Ask("shop/sleep", "amb/z"));
-  CHECK(verdict.outcome == Outcome::kUndetermined);
-  REQUIRE(verdict.missing.size() == 1);
-  CHECK(verdict.missing[0].find("amb/z is in an ambient mesh") != std::string::npos);
+  CHECK(verdict.outcome == Outcome::kAllow);
+  REQUIRE(verdict.hops.size() == 1);
+  CHECK(verdict.hops[0].mode == ProxyMode::kAmbient);
+  CHECK(verdict.hops[0].peer == kSleep);
 }
 
 }  // namespace meshproof
