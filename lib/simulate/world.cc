@@ -139,8 +139,14 @@ void BecomeGatewayError(Verdict* verdict) {
 }  // namespace
 
 struct World::Impl {
-  explicit Impl(std::shared_ptr<const Mesh> m) : mesh(std::move(m)), compiler(mesh) {
+  Impl(std::shared_ptr<const Mesh> m,
+       const std::vector<std::shared_ptr<const ProxyConfig>>& configs)
+      : mesh(std::move(m)), compiler(mesh) {
     for (const auto& workload : mesh->workloads()) slots.try_emplace(&workload);
+    for (const auto& proxy : configs) {
+      const Workload* workload = mesh->FindWorkload(proxy->ns, proxy->workload);
+      if (workload != nullptr) dumped.try_emplace(workload, proxy);
+    }
   }
 
   struct Slot {
@@ -151,7 +157,9 @@ struct World::Impl {
   const ProxySimulator& Proxy(const Workload& workload) {
     Slot& slot = slots.at(&workload);
     std::call_once(slot.once, [&] {
-      slot.simulator = std::make_unique<ProxySimulator>(compiler.Compile(workload));
+      auto found = dumped.find(&workload);
+      slot.simulator = std::make_unique<ProxySimulator>(
+          found != dumped.end() ? found->second : compiler.Compile(workload));
     });
     return *slot.simulator;
   }
@@ -160,13 +168,13 @@ struct World::Impl {
                  Detail detail) {
     const Workload& workload = *approach.destination;
     for (const Workload* end : {approach.caller, approach.destination}) {
-      if (end != nullptr &&
+      if (end != nullptr && !dumped.contains(end) &&
           (end->mode == ProxyMode::kAmbient || end->mode == ProxyMode::kWaypoint)) {
         return Undetermined(NameOf(*end) + " is in an ambient mesh (" + end->mode_reason +
                             "), which is not modelled yet");
       }
     }
-    Verdict verdict = workload.mode == ProxyMode::kNone
+    Verdict verdict = workload.mode == ProxyMode::kNone && !dumped.contains(&workload)
                           ? RunWithoutProxy(approach.request)
                           : Proxy(workload).Run(approach.request, detail);
     for (auto& step : verdict.steps) step.hop = hop;
@@ -293,9 +301,12 @@ struct World::Impl {
   std::shared_ptr<const Mesh> mesh;
   Compiler compiler;
   std::unordered_map<const Workload*, Slot> slots;
+  std::unordered_map<const Workload*, std::shared_ptr<const ProxyConfig>> dumped;
 };
 
-World::World(std::shared_ptr<const Mesh> mesh) : impl_(std::make_unique<Impl>(std::move(mesh))) {}
+World::World(std::shared_ptr<const Mesh> mesh,
+             const std::vector<std::shared_ptr<const ProxyConfig>>& dumped)
+    : impl_(std::make_unique<Impl>(std::move(mesh), dumped)) {}
 World::~World() = default;
 
 const Mesh& World::mesh() const {
