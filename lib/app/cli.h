@@ -11,6 +11,7 @@
 #include "app/compile.h"
 #include "app/describe.h"
 #include "app/diff.h"
+#include "app/drift.h"
 #include "app/graph.h"
 #include "app/prove.h"
 #include "app/test.h"
@@ -20,8 +21,8 @@ namespace meshproof {
 // What a command line asks for: a command, a text to print (help, version), or nothing usable.
 struct CommandLine {
   std::variant<std::monostate, AnalyzeCommandOptions, ExplainOptions, RulesOptions, CanOptions,
-               TestOptions, CompileOptions, DescribeOptions, GraphOptions, AccessOptions,
-               DiffOptions, ProveOptions>
+               TestOptions, CompileOptions, DescribeOptions, DriftOptions, GraphOptions,
+               AccessOptions, DiffOptions, ProveOptions>
       command;
   std::string text;   // to print on standard output; status 0
   std::string error;  // one line; status 2

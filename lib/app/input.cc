@@ -4,8 +4,8 @@
 #include <map>
 #include <tuple>
 
-#include "app/dump_input.h"
 #include "base/text.h"
+#include "proxy/dump_input.h"
 #include "report/parts.h"
 #include "simulate/meshtest.h"
 

@@ -185,6 +185,75 @@ Json ListProxy(const ProxyDump& dump) {
   return out;
 }
 
+namespace {
+
+// The security filters of a chain on one line.
+struct FilterSummary {
+  std::vector<std::string>* parts;
+  void operator()(const RbacFilter& filter) const {
+    for (const auto* rules : {&filter.shadow_rules, &filter.rules}) {
+      if (!*rules) continue;
+      std::string text = "RBAC " + ActionName(**rules);
+      if (rules == &filter.shadow_rules) text += " (shadow)";
+      for (const auto& policy : (*rules)->policies) text += " " + policy->name;
+      parts->push_back(std::move(text));
+    }
+    if (filter.matcher != nullptr) parts->push_back("RBAC matcher");
+  }
+  void operator()(const JwtFilter& filter) const {
+    std::string text = "jwt_authn";
+    for (const JwtProvider& provider : filter.providers) text += " " + provider.issuer;
+    parts->push_back(std::move(text));
+  }
+  void operator()(const ExtAuthzFilter& filter) const {
+    parts->push_back("ext_authz " + filter.provider);
+  }
+  void operator()(const OpaqueFilter& filter) const {
+    if (filter.effect == OpaqueFilter::Effect::kUnknown) {
+      parts->push_back(filter.name + " (cannot be seen through)");
+    }
+  }
+  void operator()(const TcpProxy&) const {}
+  void operator()(const std::shared_ptr<const HttpConnectionManager>& manager) const {
+    for (const HttpFilter& filter : manager->http_filters) std::visit(*this, filter);
+  }
+};
+
+std::string ChainText(const FilterChain& chain) {
+  std::string text = "    ";
+  text += chain.match.destination_port == 0
+              ? std::string("every other port")
+              : "port " + std::to_string(chain.match.destination_port);
+  text += chain.tls ? (chain.tls->require_client_certificate ? ", mutual TLS" : ", TLS")
+          : chain.match.transport_protocol == "tls" ? ", TLS not opened"
+                                                    : ", plaintext";
+  if (!chain.match.server_names.empty()) text += ", for " + chain.match.server_names.front();
+  std::vector<std::string> parts;
+  for (const NetworkFilter& filter : *chain.filters) std::visit(FilterSummary{&parts}, filter);
+  text += parts.empty() ? ": no security filter\n" : ":\n";
+  for (const std::string& part : parts) text += "      " + part + "\n";
+  return text;
+}
+
+}  // namespace
+
+std::string ProxyText(const ProxyDump& dump) {
+  std::string text = "What its proxy runs (" + dump.file + ")\n";
+  for (const Listener& listener : dump.config->listeners) {
+    text += "  listener " + listener.name + "\n";
+    for (const FilterChain& chain : listener.filter_chains) text += ChainText(chain);
+  }
+  for (const DumpTrouble& trouble : dump.troubles) {
+    text += std::string("  ") + TroubleName(trouble.kind) + ": " + trouble.what +
+            (trouble.details.empty() ? "" : " (" + trouble.details + ")") + "\n";
+  }
+  for (const DumpOpaque& part : dump.opaque) {
+    text += "  cannot be seen through: " + (part.where.empty() ? "" : part.where + ": ") +
+            part.what + "\n";
+  }
+  return text;
+}
+
 Json ListZtunnel(const ZtunnelDump& dump) {
   Json out = Json::MakeObject({{"workloads", dump.workloads.size()}, {"services", dump.services}});
   Json policies = Json::MakeArray();

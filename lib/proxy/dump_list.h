@@ -9,5 +9,7 @@ namespace meshproof {
 // each filter, what was left opaque, secrets and troubles.
 Json ListProxy(const ProxyDump& dump);
 Json ListZtunnel(const ZtunnelDump& dump);
+// The inbound side on a screen: each chain with its TLS and security filters, what is opaque.
+std::string ProxyText(const ProxyDump& dump);
 
 }  // namespace meshproof

@@ -1,4 +1,4 @@
-#include "app/dump_input.h"
+#include "proxy/dump_input.h"
 
 #include <algorithm>
 #include <set>
