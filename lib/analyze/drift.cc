@@ -278,9 +278,10 @@ class Prober {
         r->path = v.starts_with('/') ? v : "/" + v;
       });
     } else if (const auto* pattern = std::get_if<PathTemplatePredicate>(&predicate.match)) {
-      std::string path;
-      for (char c : pattern->path_template) path += c == '*' ? std::string("x") : std::string(1, c);
-      each({path}, [](ProxyRequest* r, const std::string& v) { r->path = v; });
+      std::string filled;
+      for (char c : pattern->path_template)
+        filled += c == '*' ? std::string("x") : std::string(1, c);
+      each({filled}, [](ProxyRequest* r, const std::string& v) { r->path = v; });
     } else if (const auto* header = std::get_if<HeaderPredicate>(&predicate.match)) {
       const HeaderMatcher& matcher = header->header;
       std::vector<std::string> values = matcher.kind == HeaderMatcher::Kind::kString

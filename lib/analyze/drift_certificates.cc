@@ -10,7 +10,6 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "crypto/x509.h"
 #include "proxy/dump_certificates.h"
 #include "proxy/dump_fields.h"
 
@@ -41,7 +40,7 @@ void CheckLife(const DriftInput& input, size_t index, const DumpSecret& secret,
   if (certificate.not_after < input.now) {
     Add(input, index, secret.span, "expired " + secret.name,
         "certificate `" + secret.name + "` of " + who + " (serial " + certificate.serial +
-            ") is expired since " + DateText(certificate.not_after) +
+            ") is expired since " + CertificateDate(certificate.not_after) +
             ": peers refuse its connections; see why the proxy does not get a new one (istiod's " +
             "log, istioctl proxy-config secret)",
         out);
@@ -55,7 +54,7 @@ void CheckLife(const DriftInput& input, size_t index, const DumpSecret& secret,
   if (left < std::min(life / kTenth, kWeek)) {
     Add(input, index, secret.span, "close " + secret.name,
         "certificate `" + secret.name + "` of " + who + " (serial " + certificate.serial +
-            ") expires on " + DateText(certificate.not_after) +
+            ") expires on " + CertificateDate(certificate.not_after) +
             ", and istiod should have renewed it at half of its life; see why it did not",
         out);
   }

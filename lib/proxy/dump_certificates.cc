@@ -21,4 +21,8 @@ std::vector<DumpCertificate> ReadDumpCertificates(std::string_view pem) {
   return certificates;
 }
 
+std::string CertificateDate(int64_t seconds_since_epoch) {
+  return DateText(seconds_since_epoch);
+}
+
 }  // namespace meshproof

@@ -19,4 +19,7 @@ struct DumpCertificate {
 // The certificates of a PEM text in order; blocks that are none are left out.
 std::vector<DumpCertificate> ReadDumpCertificates(std::string_view pem);
 
+// "2031-04-05".
+std::string CertificateDate(int64_t seconds_since_epoch);
+
 }  // namespace meshproof

@@ -939,9 +939,9 @@ struct PortModel::Translator {
       }
     }
     if (manager.routes == nullptr) return;
-    for (const VirtualHost& host : manager.routes->virtual_hosts) {
-      bool changed = !host.overrides.empty();
-      for (const Route& route : host.routes) changed |= !route.overrides.empty();
+    for (const VirtualHost& virtual_host : manager.routes->virtual_hosts) {
+      bool changed = !virtual_host.overrides.empty();
+      for (const Route& route : virtual_host.routes) changed |= !route.overrides.empty();
       if (changed) blur("what routes change of filters");
     }
   }
