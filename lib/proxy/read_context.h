@@ -30,7 +30,7 @@ class ReadContext {
   // A policy's object: the manifest's, else one made of the key.
   Origin OriginOf(const std::string& key, const Node& node);
   // A provider's object: the manifests' RequestAuthentication with its issuer.
-  Origin ProviderOrigin(const std::string& issuer, const Node& node) const;
+  Origin ProviderOrigin(const JwtProvider& provider, const Node& node) const;
   EffectiveMode ModeFor(uint32_t port) const;
   const Workload* FindWorkload(std::string_view ns, std::string_view name) const;
 

@@ -97,17 +97,25 @@ Origin ReadContext::OriginOf(const std::string& key, const Node& node) {
   return origin;
 }
 
-Origin ReadContext::ProviderOrigin(const std::string& issuer, const Node& node) const {
+Origin ReadContext::ProviderOrigin(const JwtProvider& provider, const Node& node) const {
   Origin origin;
   origin.span = SpanOf(node);
   if (mesh_ == nullptr || workload == nullptr) return origin;
+  // Several objects may name one issuer: the one whose audiences, keys and headers agree.
+  int best = -1;
   for (const auto* authentication : mesh_->PoliciesFor(*workload).request_authentications) {
     for (size_t i = 0; i < authentication->jwt_rules.size(); ++i) {
-      if (authentication->jwt_rules[i].issuer.value != issuer) continue;
+      const JwtRule& rule = authentication->jwt_rules[i];
+      if (rule.issuer.value != provider.issuer) continue;
+      bool keys = provider.local_jwks && rule.jwks.value == *provider.local_jwks;
+      int score = (keys ? 8 : 0) + (rule.audiences.values.size() == provider.audiences.size()) * 4 +
+                  (rule.from_headers.size() == provider.from_headers.size()) * 2 +
+                  (rule.forward_original_token == provider.forward);
+      if (score <= best) continue;
+      best = score;
       origin.object = &authentication->meta;
       origin.rule = static_cast<int>(i);
-      origin.span = authentication->jwt_rules[i].span;
-      return origin;
+      origin.span = rule.span;
     }
   }
   return origin;

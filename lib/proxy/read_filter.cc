@@ -182,7 +182,7 @@ JwtProvider ReadProvider(std::string_view name, const Node& node, ReadContext* c
   provider.space_delimited_claims =
       TextsField(Field(&node, "normalize_payload_in_metadata"), "space_delimited_claims");
   provider.clear_route_cache = BoolField(&node, "clear_route_cache");
-  provider.origin = context->ProviderOrigin(provider.issuer, node);
+  provider.origin = context->ProviderOrigin(provider, node);
   for (const char* setting :
        {"subjects", "require_expiration", "max_lifetime", "clock_skew_seconds", "jwt_cache_config",
         "pad_forward_payload_header", "header_in_metadata", "failed_status_in_metadata"}) {
