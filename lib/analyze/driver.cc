@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "analyze/drift.h"
 #include "analyze/suppress.h"
 #include "base/parallel.h"
 #include "base/text.h"
@@ -97,9 +98,16 @@ bool IsRuleOn(const AnalyzeOptions& options, const Rule& rule) {
   return !NamesAny(options.skip, rule) && SeverityOf(options, rule).has_value();
 }
 
-AnalyzeResult Analyze(const Mesh& mesh, const World& world, const AnalyzeOptions& options) {
-  std::vector<RawObject> objects = ReadRawObjects(mesh.model());
-  Analysis analysis{mesh.model(), mesh, world, objects, options.now, options.istio_version};
+AnalyzeResult Analyze(std::shared_ptr<const Mesh> mesh, const World& world,
+                      const AnalyzeOptions& options) {
+  std::vector<RawObject> objects = ReadRawObjects(mesh->model());
+  Analysis analysis{mesh->model(), *mesh, world, objects, options.now, options.istio_version};
+  std::vector<DriftDifference> drift;
+  if (options.dumps != nullptr) {
+    drift = FindDrift({*mesh, *options.dumps, options.now});
+    analysis.dumps = options.dumps.get();
+    analysis.drift = &drift;
+  }
   std::vector<const Rule*> rules;
   for (const Rule& rule : AllRules()) {
     if (IsRuleOn(options, rule)) rules.push_back(&rule);

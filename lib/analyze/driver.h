@@ -9,6 +9,7 @@
 #include "analyze/finding.h"
 #include "analyze/rule.h"
 #include "base/result.h"
+#include "proxy/dump.h"
 
 namespace meshproof {
 
@@ -20,6 +21,7 @@ struct AnalyzeOptions {
   int64_t now = 0;
   std::string istio_version;
   bool show_suppressed = false;
+  std::shared_ptr<const Dumps> dumps;  // for the rules of MP09; may be null
   unsigned threads = 0;
 };
 

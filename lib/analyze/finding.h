@@ -59,6 +59,7 @@ struct Finding {
   std::string detail;
   // Where the finding stands for fewer codes than its rule's list, or for none.
   std::optional<std::vector<std::string>> istioctl_codes;
+  std::optional<size_t> dump;  // of the rules on drift: index into Dumps::proxies
   struct Suppression {
     std::string reason;
     std::string until;  // "YYYY-MM-DD" or ""

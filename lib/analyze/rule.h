@@ -16,6 +16,9 @@
 // its function or a function without its page fails it.
 namespace meshproof {
 
+struct Dumps;
+struct DriftDifference;
+
 // What every rule sees. Immutable; rules run in parallel.
 struct Analysis {
   const Model& model;
@@ -24,6 +27,9 @@ struct Analysis {
   const std::vector<RawObject>& objects;  // as they are written, read once for all rules
   int64_t now = 0;                        // seconds since the epoch, for certificates and witnesses
   std::string istio_version;  // as stated by the user ("1.24.3"), "" = the current release
+  // What proxies run, and how it differs from the manifests; null where the input holds no dump.
+  const Dumps* dumps = nullptr;
+  const std::vector<DriftDifference>* drift = nullptr;
 
   // Whether the input holds any object of this kind or namespace at all; a rule about a missing
   // one lowers its certainty where the input cannot tell.

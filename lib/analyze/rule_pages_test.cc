@@ -14,6 +14,7 @@
 
 #include "analyze/driver.h"
 #include "base/text.h"
+#include "proxy/dump_input.h"
 #include "source/source.h"
 
 namespace meshproof {
@@ -76,9 +77,12 @@ std::multiset<int> FoundLines(const std::string& text, const Rule& rule,
                               std::set<std::string>* istioctl = nullptr) {
   Load load;
   load.files.push_back(ParseText("mesh.yaml", text));
-  auto mesh = Mesh::Build(DecodeModel(std::move(load), {}));
+  DumpInput dumps;
+  dumps.TakeFrom(&load);
+  auto mesh = Mesh::Build(DecodeModel(dumps.Complete(std::move(load)), {}));
   World world(mesh);
   AnalyzeOptions options;
+  if (dumps.any()) options.dumps = dumps.Finish(mesh);
   // What hides nothing is known only when every rule has run.
   if (rule.slug != "useless-suppression") options.only = {rule.code};
   options.now = kNow;

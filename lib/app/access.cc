@@ -214,7 +214,7 @@ Exit RunAccess(const AccessOptions& options, const Host& host) {
   }
   auto input = LoadInput(input_options, settings.value(), host);
   if (!input.ok()) return Fail(host, input.error());
-  World world(input.value().mesh);
+  World world(input.value().mesh, DumpedProxies(input.value()));
   Reasoner reasoner(world, BudgetOf(settings.value()));
   Result<Plan> plan =
       options.question == AccessOptions::Question::kExposure ? PlanExposure(world, name)

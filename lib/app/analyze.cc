@@ -193,7 +193,9 @@ FindingsReport MakeReport(const Input& input, const AnalyzeOptions& analyze_opti
                           const AnalyzeCommandOptions& options, const Settings& settings,
                           const Host& host) {
   World world(input.mesh);
-  AnalyzeResult result = Analyze(*input.mesh, world, analyze_options);
+  AnalyzeOptions with_dumps = analyze_options;
+  with_dumps.dumps = input.dumps;
+  AnalyzeResult result = Analyze(input.mesh, world, with_dumps);
   FindingsReport report;
   report.version = kVersion;
   report.findings = std::move(result.findings);

@@ -400,7 +400,7 @@ Exit RunCan(const CanOptions& options, const Host& host) {
   if (!input.ok()) return Fail(host, input.error());
   auto question = MakeCase(options, *input.value().mesh, settings.value(), host);
   if (!question.ok()) return Fail(host, question.error());
-  World world(input.value().mesh);
+  World world(input.value().mesh, DumpedProxies(input.value()));
   auto verdict = world.Run(question.value(), World::Addresses::kUnknown, Detail::kTrace);
   if (!verdict.ok()) return Fail(host, verdict.error());
   if (options.format == "json") {

@@ -256,7 +256,7 @@ TEST_CASE("input that is not there, or is no mesh") {
   files.Lock("locked.yaml");
   const Row rows[] = {
       {"mehs.yaml", "mehs.yaml"},
-      {"dump.json", "config dump"},
+      {"dump.json", "nothing of a proxy"},
       {"values.yaml", "no Kubernetes object"},
       {"locked.yaml", "permission denied"},
   };

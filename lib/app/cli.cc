@@ -68,6 +68,9 @@ void AddSettings(CLI::App* app, InputOptions* input) {
           "the release in use; noted, but only the current istiod is modelled");
   AddText(app, "--config", &input->config, "FILE",
           "settings, in place of the nearest .meshproof.yaml");
+  AddTexts(app, "--dump", &input->dumps, "FILE",
+           "what a proxy runs: Envoy's config dump or istioctl proxy-config's output, in place of "
+           "what istiod would push; repeatable");
   app->add_flag("--keep-invalid", input->keep_invalid,
                 "compile objects that the API server would refuse");
 }
@@ -171,8 +174,10 @@ void DeclareTest(CLI::App* app, CommandLine* line) {
 
 void DeclareCompile(CLI::App* app, CommandLine* line) {
   auto& options = line->command.emplace<CompileOptions>();
-  Hint(app->add_option("WORKLOAD", options.workload, "NAMESPACE/NAME")->required(), "");
+  Hint(app->add_option("WORKLOAD", options.workload, "NAMESPACE/NAME"), "");
   AddInput(app, &options.input);
+  AddText(app, "--from-dump", &options.from_dump, "FILE",
+          "print what this config dump holds, in the same form");
   AddChoice(app, "--format", &options.format, {"yaml", "json"}, "default: yaml");
 }
 
@@ -288,6 +293,17 @@ void DeclareReplay(CLI::App* app, CommandLine* line) {
   AddChoice(app, "--format", &options.format, {"text", "json"}, "default: text");
 }
 
+void DeclareDrift(CLI::App* app, CommandLine* line) {
+  auto& options = line->command.emplace<DriftOptions>();
+  AddInput(app, &options.input);
+  AddText(app, "--now", &options.now, "RFC3339", "the time that certificates are checked against");
+  AddChoice(app, "--format", &options.format, {"text", "json"}, "default: text");
+}
+
+constexpr char kDriftStatuses[] =
+    "0 the proxies run what the manifests say, 1 they do not, 2 the input or the command line "
+    "could\n"
+    "not be used\n";
 constexpr char kVerdictStatuses[] =
     "0 allowed, 1 refused, 2 the input or the command line could not be used (a document that\n"
     "cannot be read counts, even where the rest gives an answer), 3 undetermined\n";
@@ -378,7 +394,8 @@ const std::vector<Command>& Commands() {
        "meshproof test mesh/ --record access.log > drafts.meshtest.yaml\n",
        kTestStatuses, DeclareTest},
       {"compile", "print the configuration that istiod would push",
-       "meshproof compile WORKLOAD [PATH...] [OPTION...]\n",
+       "meshproof compile WORKLOAD [PATH...] [OPTION...]\n"
+       "meshproof compile [WORKLOAD] --from-dump FILE [OPTION...]\n",
        "Prints the security part of one proxy's configuration as istiod would push it: listeners, "
        "filter chains, jwt_authn, RBAC, ext_authz, routes, in Envoy's own form. WORKLOAD `ztunnel` "
        "prints what istiod sends to every ztunnel of an ambient mesh. Addresses that the input "
@@ -388,6 +405,17 @@ const std::vector<Command>& Commands() {
        "meshproof compile ztunnel mesh/\n"
        "meshproof compile istio-system/istio-ingressgateway mesh/ --format json | jq .routes\n",
        kPrintStatuses, DeclareCompile},
+      {"drift", "is the proxy running what the manifests say",
+       "meshproof drift --dump FILE... [PATH...] [OPTION...]\n",
+       "Compares config dumps of proxies with the manifests, by meaning: policies that are "
+       "missing, "
+       "extra or decide otherwise (with a request that gets two verdicts), the order of the "
+       "security filters, settings of paths and addresses, plaintext where STRICT is meant, "
+       "certificates, refused updates, replicas that disagree.",
+       "kubectl exec web-1 -c istio-proxy -- pilot-agent request GET config_dump > web.json\n"
+       "meshproof drift --dump web.json mesh/\n"
+       "meshproof drift --dump a.json --dump b.json mesh/ --format json\n",
+       kDriftStatuses, DeclareDrift},
       {"describe", "one workload's security on one screen",
        "meshproof describe WORKLOAD [PATH...] [OPTION...]\n",
        "Prints identity, sidecar or not, the effective mTLS of each port with the object that set "
@@ -704,6 +732,7 @@ Exit RunMeshproof(const std::vector<std::string>& arguments, const Host& host) {
     Exit operator()(const CanOptions& options) const { return RunCan(options, host); }
     Exit operator()(const TestOptions& options) const { return RunTest(options, host); }
     Exit operator()(const CompileOptions& options) const { return RunCompile(options, host); }
+    Exit operator()(const DriftOptions& options) const { return RunDrift(options, host); }
     Exit operator()(const DescribeOptions& options) const { return RunDescribe(options, host); }
     Exit operator()(const GraphOptions& options) const { return RunGraph(options, host); }
     Exit operator()(const AccessOptions& options) const { return RunAccess(options, host); }

@@ -12,6 +12,7 @@
 #include "app/compile.h"
 #include "app/describe.h"
 #include "app/diff.h"
+#include "app/drift.h"
 #include "app/graph.h"
 #include "app/jwt.h"
 #include "app/log.h"
@@ -23,8 +24,9 @@ namespace meshproof {
 // What a command line asks for: a command, a text to print (help, version), or nothing usable.
 struct CommandLine {
   std::variant<std::monostate, AnalyzeCommandOptions, ExplainOptions, RulesOptions, CanOptions,
-               TestOptions, CompileOptions, DescribeOptions, GraphOptions, AccessOptions,
-               DiffOptions, ProveOptions, JwtOptions, CertOptions, ExplainLogOptions, ReplayOptions>
+               TestOptions, CompileOptions, DescribeOptions, DriftOptions, GraphOptions,
+               AccessOptions, DiffOptions, ProveOptions, JwtOptions, CertOptions,
+               ExplainLogOptions, ReplayOptions>
       command;
   std::string text;   // to print on standard output; status 0
   std::string error;  // one line; status 2

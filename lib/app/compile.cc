@@ -1,6 +1,7 @@
 #include "app/compile.h"
 
 #include "proxy/compile.h"
+#include "proxy/dump.h"
 #include "proxy/emit.h"
 #include "proxy/ztunnel.h"
 #include "report/parts.h"
@@ -31,22 +32,60 @@ Result<const Workload*> ProxyOf(const Mesh& mesh, const std::string& text) {
   return workload;
 }
 
-void Print(const Json& emitted, const CompileOptions& options, const Host& host) {
+void Print(const Json& emitted, const std::string& format, const Host& host) {
   Json out = Json::MakeObject({{"version", 1}});
   for (const auto& [key, value] : emitted.as_object()) out.Set(key, value);
-  host.out << (options.format == "json" ? WriteJson(out, 2) + "\n" : WriteYaml(out));
+  host.out << (format == "json" ? WriteJson(out, 2) + "\n" : WriteYaml(out));
+}
+
+// The dump's proxies in the form that compiled ones have.
+Exit Normalise(const CompileOptions& options, const Host& host) {
+  auto text = host.files.Read(*options.from_dump);
+  if (!text.ok()) return Fail(host, Error{"the dump cannot be read: " + text.error().message});
+  DumpReader reader;
+  reader.AddText(*options.from_dump, text.Take());
+  Dumps dumps = reader.Finish();
+  bool broken = false;
+  for (const auto& diagnostic : dumps.diagnostics) {
+    host.err << ToString(diagnostic) << "\n";
+    broken |= IsBroken(diagnostic);
+  }
+  std::vector<const ProxyDump*> chosen;
+  for (const auto& dump : dumps.proxies) {
+    std::string name = dump.config->ns + "/" + dump.config->workload;
+    if (options.workload.empty() || options.workload == name) chosen.push_back(&dump);
+  }
+  if (chosen.empty()) {
+    return Fail(host, Error{options.workload.empty()
+                                ? "no proxy's configuration in " + *options.from_dump
+                                : "no dump of " + options.workload + " in " + *options.from_dump});
+  }
+  if (chosen.size() > 1) {
+    return Fail(
+        host, Error{"several proxies in " + *options.from_dump + "; say which with its WORKLOAD"});
+  }
+  for (const DumpOpaque& part : chosen.front()->opaque) {
+    host.err << "warning: cannot be seen through: " << (part.where.empty() ? "" : part.where + ": ")
+             << part.what << "\n";
+  }
+  Print(EmitProxy(*chosen.front()->config), options.format, host);
+  return broken ? Exit::kUnusable : Exit::kOk;
 }
 
 }  // namespace
 
 Exit RunCompile(const CompileOptions& options, const Host& host) {
+  if (options.from_dump) return Normalise(options, host);
+  if (options.workload.empty()) {
+    return Fail(host, Error{"compile: WORKLOAD is required; see meshproof compile --help"});
+  }
   auto settings = LoadSettings(host, options.input.config);
   if (!settings.ok()) return Fail(host, settings.error());
   auto input = LoadInput(options.input, settings.value(), host);
   if (!input.ok()) return Fail(host, input.error());
   Exit done = input.value().broken ? Exit::kUnusable : Exit::kOk;
   if (options.workload == "ztunnel") {
-    Print(EmitZtunnel(ZtunnelConfig(*input.value().mesh)), options, host);
+    Print(EmitZtunnel(ZtunnelConfig(*input.value().mesh)), options.format, host);
     return done;
   }
   auto workload = ProxyOf(*input.value().mesh, options.workload);
@@ -63,7 +102,7 @@ Exit RunCompile(const CompileOptions& options, const Host& host) {
     host.err << "warning: " << ObjectText(*object)
              << " changes this proxy in ways that are not computed\n";
   }
-  Print(EmitProxy(*proxy), options, host);
+  Print(EmitProxy(*proxy), options.format, host);
   return done;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "app/host.h"
@@ -11,6 +12,7 @@ namespace meshproof {
 struct CompileOptions {
   InputOptions input;
   std::string workload;
+  std::optional<std::string> from_dump;  // normalise what this dump holds
   std::string format = "yaml";
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "proxy/dump_list.h"
 #include "report/description.h"
 
 namespace meshproof {
@@ -24,6 +25,16 @@ Result<Description> DescribeNamed(const Mesh& mesh, const std::string& text) {
   return description;
 }
 
+std::vector<const ProxyDump*> DumpsOf(const Input& input, const std::string& workload) {
+  std::vector<const ProxyDump*> found;
+  auto name = ParseWorkloadName(workload);
+  if (input.dumps == nullptr || !name.ok()) return found;
+  for (const ProxyDump& dump : input.dumps->proxies) {
+    if (dump.config->ns + "/" + dump.config->workload == name.value().name) found.push_back(&dump);
+  }
+  return found;
+}
+
 }  // namespace
 
 Exit RunDescribe(const DescribeOptions& options, const Host& host) {
@@ -33,10 +44,16 @@ Exit RunDescribe(const DescribeOptions& options, const Host& host) {
   if (!input.ok()) return Fail(host, input.error());
   auto description = DescribeNamed(*input.value().mesh, options.workload);
   if (!description.ok()) return Fail(host, description.error());
+  std::vector<const ProxyDump*> dumps = DumpsOf(input.value(), options.workload);
   if (options.format == "json") {
-    host.out << WriteJson(DescriptionJson(description.value()), 2) << "\n";
+    Json out = DescriptionJson(description.value());
+    Json listed = Json::MakeArray();
+    for (const ProxyDump* dump : dumps) listed.Append(ListProxy(*dump));
+    if (!dumps.empty()) out.Set("dumps", std::move(listed));
+    host.out << WriteJson(out, 2) << "\n";
   } else {
     host.out << DescriptionText(description.value(), Style{host.colour});
+    for (const ProxyDump* dump : dumps) host.out << "\n" << ProxyText(*dump);
   }
   return input.value().broken ? Exit::kUnusable : Exit::kOk;
 }

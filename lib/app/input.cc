@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "base/text.h"
+#include "proxy/dump_input.h"
 #include "report/parts.h"
 #include "simulate/meshtest.h"
 
@@ -27,29 +28,6 @@ std::string_view ReasonName(Model::Skipped::Reason reason) {
       return "refused";
   }
   return "unknown_kind";
-}
-
-bool IsMappingWith(const Node& node, std::string_view key) {
-  return node.IsMapping() && node.Find(key) != nullptr;
-}
-
-// Envoy's admin dump (`configs`), istioctl's (lists of listeners, clusters, routes; `dynamic*`),
-// ztunnel's (`workloads` and `services` beside each other).
-bool LooksLikeDump(const Node& root) {
-  if (const Node* configs = root.Find("configs"); configs != nullptr && configs->IsSequence()) {
-    return std::any_of(configs->items.begin(), configs->items.end(),
-                       [](const Node& item) { return IsMappingWith(item, "@type"); });
-  }
-  if (IsMappingWith(root, "kind") || IsMappingWith(root, "apiVersion")) return false;
-  if (IsMappingWith(root, "workloads") && IsMappingWith(root, "services")) return true;
-  if (!root.IsSequence() || root.items.empty()) return false;
-  const Node& first = root.items.front();
-  for (std::string_view key :
-       {"filterChains", "filter_chains", "virtualHosts", "virtual_hosts", "edsClusterConfig",
-        "eds_cluster_config", "hostStatuses", "endpoints", "tlsCertificate", "secret"}) {
-    if (IsMappingWith(first, key)) return true;
-  }
-  return false;
 }
 
 // Kinds in the order of their names, each with its count: "CronTab (2), Widget".
@@ -90,22 +68,6 @@ void ReportSkipped(const Model& model, std::vector<std::string>* notes) {
     notes->push_back("note: skipped " + Counted(others, "document") + " that " +
                      (others == 1 ? "is" : "are") + " no Kubernetes object\n");
   }
-}
-
-// Dumps among the files; each is named.
-size_t ReportDumps(const Load& load, std::vector<std::string>* notes) {
-  size_t dumps = 0;
-  for (const auto& file : load.files) {
-    for (const auto& document : file.documents) {
-      if (document.root() == nullptr || !LooksLikeDump(*document.root())) continue;
-      ++dumps;
-      notes->push_back(
-          file.file->name() +
-          ": warning: this is a proxy's config dump, which is not supported yet: it is "
-          "not read\n");
-    }
-  }
-  return dumps;
 }
 
 Result<std::shared_ptr<const SourceFile>> ReadMeshConfig(const FileSystem& files,
@@ -149,8 +111,13 @@ Result<ModelOptions> MakeModelOptions(const std::vector<InputPath>& paths,
   return out;
 }
 
+// A dump alone is an input: nobody asks for the current directory then.
 std::vector<InputPath> InputPaths(const InputOptions& options, const Settings& settings) {
   std::vector<InputPath> paths;
+  if (options.paths.empty() && !options.dumps.empty()) {
+    for (const auto& path : settings.paths) paths.push_back({path, ""});
+    return paths;
+  }
   for (auto& path : EffectivePaths(options, settings)) paths.push_back({path, ""});
   return paths;
 }
@@ -167,30 +134,39 @@ Result<bool> CheckVersion(const InputOptions& options, const Settings& settings,
   return true;
 }
 
-Error NothingToUse(const std::vector<InputPath>& paths, bool dumps) {
+Error NothingToUse(const std::vector<InputPath>& paths) {
   std::vector<std::string> names;
   for (const auto& input : paths) names.push_back(input.path);
-  return Error{dumps ? "nothing but config dumps in " + Join(names, ", ") +
-                           ", and they are not supported yet"
-                     : "no Kubernetes object in " + Join(names, ", ")};
+  return Error{"no Kubernetes object in " + Join(names, ", ")};
 }
 
 // Reads, decodes and joins, whatever comes of it.
 Result<Input> ReadMesh(const std::vector<InputPath>& paths, const InputOptions& options,
                        const Settings& settings, const FileSystem& files, unsigned threads,
-                       bool* dumps, std::vector<std::string>* notes) {
+                       std::vector<std::string>* notes) {
   auto model_options = MakeModelOptions(paths, options, settings, files, threads);
   if (!model_options.ok()) return model_options.error();
   LoadOptions load_options;
   load_options.ignore = settings.ignore;
   load_options.threads = threads;
+  DumpInput dumps;
   std::vector<std::string> names;
-  for (const auto& input : paths) names.push_back(input.path);
-  auto load = LoadPaths(names, files, load_options);
-  if (!load.ok()) return load.error();
+  for (const auto& input : paths) {
+    if (!dumps.Take(input.path, files)) names.push_back(input.path);
+  }
+  for (const auto& path : options.dumps) {
+    auto taken = dumps.Add(path, files);
+    if (!taken.ok()) return taken.error();
+  }
+  Load manifests;
+  if (!names.empty()) {
+    auto load = LoadPaths(names, files, load_options);
+    if (!load.ok()) return load.error();
+    manifests = load.Take();
+  }
+  dumps.TakeFrom(&manifests);
   Input input;
-  *dumps = ReportDumps(load.value(), notes) > 0;
-  input.model = DecodeModel(load.Take(), model_options.value());
+  input.model = DecodeModel(dumps.Complete(std::move(manifests)), model_options.value());
   const auto& diagnostics = input.model->diagnostics;
   input.broken = std::any_of(diagnostics.begin(), diagnostics.end(), IsBroken);
   MeshOptions mesh_options;
@@ -198,10 +174,24 @@ Result<Input> ReadMesh(const std::vector<InputPath>& paths, const InputOptions& 
   mesh_options.pod_cidrs = settings.mesh.pod_cidrs;
   mesh_options.service_cidrs = settings.mesh.service_cidrs;
   input.mesh = Mesh::Build(input.model, mesh_options);
+  if (dumps.any()) {
+    input.dumps = dumps.Finish(input.mesh);
+    for (const auto& diagnostic : input.dumps->diagnostics) {
+      input.broken |= IsBroken(diagnostic);
+      notes->push_back(ToString(diagnostic) + "\n");
+    }
+  }
   return input;
 }
 
 }  // namespace
+
+std::vector<std::shared_ptr<const ProxyConfig>> DumpedProxies(const Input& input) {
+  std::vector<std::shared_ptr<const ProxyConfig>> proxies;
+  if (input.dumps == nullptr) return proxies;
+  for (const auto& proxy : input.dumps->proxies) proxies.push_back(proxy.config);
+  return proxies;
+}
 
 bool IsBroken(const Diagnostic& diagnostic) {
   return diagnostic.severity == Severity::kError &&
@@ -218,13 +208,16 @@ std::vector<std::string> EffectivePaths(const InputOptions& options, const Setti
 Result<Input> LoadMesh(const std::vector<InputPath>& paths, const InputOptions& options,
                        const Settings& settings, const FileSystem& files, unsigned threads,
                        std::vector<std::string>* notes) {
-  bool dumps = false;
-  auto input = ReadMesh(paths, options, settings, files, threads, &dumps, notes);
+  auto input = ReadMesh(paths, options, settings, files, threads, notes);
   if (!input.ok()) return input.error();
   const Model& model = *input.value().model;
   for (const auto& diagnostic : model.diagnostics) notes->push_back(ToString(diagnostic) + "\n");
   ReportSkipped(model, notes);
-  if (model.objects == 0) return NothingToUse(paths, dumps);
+  const auto& dumps = input.value().dumps;
+  if (model.objects == 0 && dumps == nullptr) return NothingToUse(paths);
+  if (dumps != nullptr && dumps->proxies.empty() && dumps->ztunnels.empty()) {
+    return Error{"nothing of a proxy's configuration in the dumps"};
+  }
   return input;
 }
 
@@ -241,8 +234,7 @@ Result<Input> LoadForAnalysis(const InputOptions& options, const Settings& setti
   if (auto checked = CheckVersion(options, settings, host); !checked.ok()) return checked.error();
   std::vector<InputPath> paths = InputPaths(options, settings);
   std::vector<std::string> notes;
-  bool dumps = false;
-  auto input = ReadMesh(paths, options, settings, host.files, threads, &dumps, &notes);
+  auto input = ReadMesh(paths, options, settings, host.files, threads, &notes);
   for (const auto& note : notes) host.err << note;
   if (!input.ok()) return input.error();
   const Model& model = *input.value().model;
@@ -251,7 +243,7 @@ Result<Input> LoadForAnalysis(const InputOptions& options, const Settings& setti
         return skipped.reason == Model::Skipped::Reason::kNotKubernetes;
       });
   if (model.objects == 0 && !input.value().broken && nothing_known) {
-    return NothingToUse(paths, dumps);
+    if (input.value().dumps == nullptr) return NothingToUse(paths);
   }
   return input;
 }

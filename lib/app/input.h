@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "mesh/mesh.h"
+#include "proxy/dump.h"
 
 namespace meshproof {
 
@@ -18,15 +19,21 @@ namespace meshproof {
 struct InputOptions {
   std::vector<std::string> paths;
   std::optional<std::string> config, mesh_config, root_namespace, trust_domain, istio_version, ns;
+  std::vector<std::string> dumps;  // --dump
   bool keep_invalid = false;
 };
 
 struct Input {
   std::shared_ptr<const Model> model;
   std::shared_ptr<const Mesh> mesh;
+  // What proxies run, where the input holds dumps; else null.
+  std::shared_ptr<const Dumps> dumps;
   // A document could not be read: answers come from the rest, the exit status is 2.
   bool broken = false;
 };
+
+// The configurations of the dumps, for World.
+std::vector<std::shared_ptr<const ProxyConfig>> DumpedProxies(const Input& input);
 
 // One source of a mesh; where `ns` is not empty, objects that name no namespace belong there.
 struct InputPath {

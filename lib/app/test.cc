@@ -101,7 +101,7 @@ void LoadOne(const TestOptions& options, const Settings& settings, const Host& h
     return;
   }
   mesh->input = input.Take();
-  mesh->world = std::make_unique<World>(mesh->input->mesh);
+  mesh->world = std::make_unique<World>(mesh->input->mesh, DumpedProxies(*mesh->input));
 }
 
 // Loads every distinct list of sources. Notes are printed in order, each once.

@@ -101,6 +101,14 @@ struct FilterStatePredicate {
 struct AuthenticatedPredicate {
   std::optional<StringMatcher> principal_name;
 };
+// An input of a matcher tree as one text: what `or_matcher`s over connection attributes look at.
+// Unlike header matchers it sees the values of a repeated header joined with ",".
+struct InputPredicate {
+  enum class Input { kHeader, kServerName, kUriSan, kDnsSan, kSubject };
+  Input input = Input::kHeader;
+  std::string header = {};  // kHeader: its name
+  StringMatcher value;
+};
 struct OpaquePredicate {  // an extension or CEL: cannot be seen through
   std::string name;
 };
@@ -109,7 +117,7 @@ struct Predicate {
   std::variant<AnyPredicate, AndPredicate, OrPredicate, NotPredicate, HeaderPredicate,
                UrlPathPredicate, PathTemplatePredicate, AddressPredicate, PortPredicate,
                ServerNamePredicate, MetadataPredicate, FilterStatePredicate, AuthenticatedPredicate,
-               OpaquePredicate>
+               InputPredicate, OpaquePredicate>
       match;
   // On the OR (or NOT) that one list of the policy became: the field as the author wrote it
   // (`paths`, `notPaths`, `when request.headers[x]`) and its place; on a leaf the value's place.
@@ -132,6 +140,24 @@ struct Rbac {
   std::vector<std::shared_ptr<const RbacPolicy>> policies;  // by name, bytewise; names are unique
 };
 
+// A matcher tree (xds.type.matcher.v3.Matcher) as an ordered list: the first field whose predicate
+// holds and whose outcome is not "nothing" decides, else `on_no_match`. Istio emits none.
+struct RbacMatcher {
+  struct Outcome {
+    std::shared_ptr<const RbacMatcher> nested;  // or the action:
+    Rbac::Action action = Rbac::Action::kAllow;
+    std::string name;    // what takes the place of the policy's name
+    std::string opaque;  // an action that is no RBAC action
+    Span span = {};
+  };
+  struct Field {
+    Predicate predicate;
+    Outcome outcome;
+  };
+  std::vector<Field> fields = {};
+  std::optional<Outcome> on_no_match = {};
+};
+
 // HTTP and network filter alike.
 struct RbacFilter {
   std::optional<Rbac> rules;  // absent: no enforcement; present and empty ALLOW: deny all
@@ -139,6 +165,10 @@ struct RbacFilter {
   std::string rules_stat_prefix;
   std::string shadow_rules_stat_prefix;
   std::string stat_prefix;  // network filter: "tcp."
+  // Each replaces the rules of its kind.
+  std::shared_ptr<const RbacMatcher> matcher = {}, shadow_matcher = {};
+  std::string name = {};  // "" = the usual one; what per-route overrides go by
+  bool disabled = false;  // asked only where an override says so
 };
 
 struct JwtHeaderLocation {
@@ -175,12 +205,17 @@ struct JwtRequirement {
 struct JwtRuleMatch {
   std::string prefix;  // path prefix
   std::optional<JwtRequirement> requirement;
+  // A match that is not a path prefix alone; null: it is.
+  std::shared_ptr<const struct RouteMatch> match = {};
 };
 
 struct JwtFilter {
   std::vector<JwtProvider> providers;  // by name
   std::vector<JwtRuleMatch> rules;
   bool bypass_cors_preflight = false;
+  std::map<std::string, JwtRequirement> requirement_map = {};  // what per-route overrides name
+  std::string name;
+  bool disabled = false;
 };
 
 // HTTP and network filter alike.
@@ -208,13 +243,36 @@ struct ExtAuthzFilter {
       allowed_client_headers_on_success;
   std::string stat_prefix;  // network filter: "tcp."
   Origin origin;
+  std::string name;
+  bool disabled = false;
+  std::string opaque_gate = {};  // a gate of another shape: what it is
 };
 
+// A filter that is not modelled, by name. Those of `kPasses` are known to decide nothing
+// (telemetry, metadata exchange); only dumps have them.
 struct OpaqueFilter {
+  enum class Effect { kUnknown, kPasses, kIstioAuthn };
   std::string name;
+  Effect effect = Effect::kUnknown;
+  std::string type = {};  // of its configuration, without "type.googleapis.com/"
+  bool disabled = false;
+  Span span;
 };
 
 using HttpFilter = std::variant<RbacFilter, JwtFilter, ExtAuthzFilter, OpaqueFilter>;
+
+// An entry of typed_per_filter_config: what a route, virtual host or route configuration changes of
+// the HTTP filter of that name. The most specific one counts.
+struct FilterOverride {
+  // kPreflight: CORS, which may answer a preflight itself.
+  enum class Kind { kDisabled, kEnabled, kRbac, kJwtRequirement, kExtAuthz, kPreflight, kOpaque };
+  std::string filter;
+  Kind kind = Kind::kOpaque;
+  std::shared_ptr<const RbacFilter> rbac = {};  // kRbac: in place of both engines
+  std::string requirement = {};                 // kJwtRequirement
+  std::string type = {};                        // kOpaque
+  Span span = {};
+};
 
 struct RouteMatch {
   enum class Path { kPrefix, kExact, kRegex, kPathSeparatedPrefix };
@@ -257,6 +315,8 @@ struct Route {
   std::vector<std::string> request_headers_remove;
   std::vector<std::pair<std::string, std::string>> request_headers_set, request_headers_add;
   Origin origin;  // the VirtualService's http entry
+  std::vector<FilterOverride> overrides = {};
+  std::string opaque = {};  // a condition or action that cannot be seen through
 };
 
 struct VirtualHost {
@@ -264,6 +324,8 @@ struct VirtualHost {
   std::vector<std::string> domains;
   bool require_tls = false;  // ALL: plain HTTP is redirected
   std::vector<Route> routes;
+  std::vector<FilterOverride> overrides = {};
+  std::string opaque = {};  // a matcher tree in place of routes
 };
 
 struct RouteConfiguration {
@@ -271,6 +333,8 @@ struct RouteConfiguration {
   std::vector<VirtualHost> virtual_hosts;
   bool ignore_port_in_host_matching = false;
   bool validate_clusters = false;
+  std::vector<FilterOverride> overrides = {};
+  bool ignore_path_parameters = false;  // ignore_path_parameters_in_path_matching
 };
 
 struct HttpConnectionManager {
@@ -286,6 +350,12 @@ struct HttpConnectionManager {
   std::string rds;                                   // name of a route configuration, or
   std::shared_ptr<const RouteConfiguration> routes;  // inline; both unset: routes are not known
   std::string cluster;  // an inbound chain's: what its single default route leads to
+  enum class StripPort { kNone, kMatching, kAny };
+  StripPort strip_port = StripPort::kNone;
+  bool strip_trailing_host_dot = false;
+  enum class Underscores { kAllow, kReject, kDrop };
+  Underscores underscores = Underscores::kAllow;
+  std::vector<std::string> opaque = {};  // settings that change answers and cannot be seen through
 };
 
 struct TcpProxy {
@@ -303,6 +373,7 @@ struct TlsContext {
   std::vector<StringMatcher> subject_alt_names;  // any; empty: any certificate of the root
   std::string min_version;                       // "" = TLSv1_2
   std::string certificate_secret, ca_secret;     // SDS names: "default", "ROOTCA", "kubernetes://…"
+  std::vector<std::string> opaque = {};          // validation that cannot be seen through
 };
 
 struct FilterChainMatch {
@@ -322,7 +393,9 @@ struct FilterChain {
   FilterChainMatch match;
   std::optional<TlsContext> tls;
   std::shared_ptr<const std::vector<NetworkFilter>> filters;  // shared by chains that are alike
-  EffectiveMode mtls;  // which PeerAuthentication made it (compiled chains)
+  EffectiveMode mtls;                 // which PeerAuthentication made it (compiled chains)
+  std::string opaque_transport = {};  // a transport socket that is neither TLS nor plaintext
+  Span span = {};                     // its place in a dump
 };
 
 // A waypoint chooses a filter chain by the address that is meant: a Service's and its port, or a
@@ -355,7 +428,13 @@ struct Listener {
   std::vector<FilterChain> filter_chains;
   std::optional<FilterChain> default_filter_chain;
   std::optional<WaypointMatcher> waypoint;  // in place of the chains' own matches
-  Origin origin;                            // a gateway's: the Gateway server
+  Origin origin;  // a gateway's: the Gateway server
+  enum class Direction { kUnspecified, kInbound, kOutbound };
+  Direction direction = Direction::kUnspecified;
+  std::vector<std::string> opaque =
+      {};  // listener filters and settings that cannot be seen through
+  std::vector<OpaqueFilter> other_filters = {};  // listener filters that decide nothing
+  Span span = {};
 
   // Whether the inspector looks at connections to this destination port.
   bool InspectsTls(uint32_t destination_port) const;
@@ -381,6 +460,14 @@ struct ProxyConfig {
   std::vector<std::string> clusters;
   std::vector<LoadFailure> load_failures;
   std::vector<const ObjectMeta*> unmodelled;  // EnvoyFilter and the like that change this proxy
+  // Of a dump: listeners that no inbound request meets, and what the origins of the nodes above
+  // point to where the dump alone names it.
+  std::vector<Listener> outbound = {};
+  std::vector<std::shared_ptr<const ObjectMeta>> recovered = {};
+  std::vector<std::shared_ptr<const SourceFile>> files = {};
+  bool from_dump = false;
+  // Sections of the dump that are missing although others name their content.
+  bool clusters_known = true;
   const RouteConfiguration* FindRoutes(std::string_view name) const;
 };
 

@@ -167,6 +167,21 @@ Json EmitClientCertDetails(const HttpConnectionManager& manager) {
   return details;
 }
 
+// An inbound chain's: everything goes to one cluster.
+Json EmitDefaultRoute(const std::string& cluster) {
+  Json routes = Json::MakeArray();
+  routes.Append(Json::MakeObject({{"name", "default"},
+                                  {"match", Object("prefix", "/")},
+                                  {"route", Object("cluster", cluster)}}));
+  Json domains = Json::MakeArray();
+  domains.Append("*");
+  Json hosts = Json::MakeArray();
+  hosts.Append(Json::MakeObject(
+      {{"name", cluster}, {"domains", std::move(domains)}, {"routes", std::move(routes)}}));
+  return Json::MakeObject(
+      {{"name", cluster}, {"virtual_hosts", std::move(hosts)}, {"validate_clusters", false}});
+}
+
 void SetRouteSource(const HttpConnectionManager& manager, Json* config) {
   if (!manager.rds.empty()) {
     Json source = Json::MakeObject({{"ads", Json::MakeObject()},
@@ -176,6 +191,8 @@ void SetRouteSource(const HttpConnectionManager& manager, Json* config) {
                                          {"route_config_name", manager.rds}}));
   } else if (manager.routes != nullptr) {
     config->Set("route_config", EmitRoutes(*manager.routes));
+  } else if (!manager.cluster.empty()) {
+    config->Set("route_config", EmitDefaultRoute(manager.cluster));
   }
 }
 
@@ -184,9 +201,16 @@ Json EmitManager(const HttpConnectionManager& manager) {
   SetUnlessEmpty("stat_prefix", manager.stat_prefix, &config);
   SetRouteSource(manager, &config);
   Json filters = Json::MakeArray();
-  for (const HttpFilter& filter : manager.http_filters) filters.Append(EmitHttpFilter(filter));
-  filters.Append(
-      EmitNamed("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", {}));
+  bool router = false;
+  for (const HttpFilter& filter : manager.http_filters) {
+    const auto* opaque = std::get_if<OpaqueFilter>(&filter);
+    router |= opaque != nullptr && opaque->type.ends_with("router.v3.Router");
+    filters.Append(EmitHttpFilter(filter));
+  }
+  if (!router) {
+    filters.Append(EmitNamed("envoy.filters.http.router",
+                             "envoy.extensions.filters.http.router.v3.Router", {}));
+  }
   config.Set("http_filters", std::move(filters));
   if (manager.accept_http_10) {
     config.Set("http_protocol_options", Object("accept_http_10", true));
@@ -214,6 +238,17 @@ Json EmitManager(const HttpConnectionManager& manager) {
   config.Set("normalize_path", manager.path.normalize);
   if (manager.path.merge_slashes) config.Set("merge_slashes", true);
   config.Set("path_with_escaped_slashes_action", EscapedSlashesName(manager.path.escaped_slashes));
+  if (manager.strip_port == HttpConnectionManager::StripPort::kMatching) {
+    config.Set("strip_matching_host_port", true);
+  } else if (manager.strip_port == HttpConnectionManager::StripPort::kAny) {
+    config.Set("strip_any_host_port", true);
+  }
+  if (manager.strip_trailing_host_dot) config.Set("strip_trailing_host_dot", true);
+  if (manager.underscores != HttpConnectionManager::Underscores::kAllow) {
+    bool reject = manager.underscores == HttpConnectionManager::Underscores::kReject;
+    config.Set("common_http_protocol_options", Object("headers_with_underscores_action",
+                                                      reject ? "REJECT_REQUEST" : "DROP_HEADER"));
+  }
   return EmitNamed(
       "envoy.filters.network.http_connection_manager",
       "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -237,7 +272,7 @@ Json EmitNetworkFilter(const NetworkFilter& filter) {
     return EmitExtAuthzFilter(*authz, true);
   }
   if (const auto* proxy = std::get_if<TcpProxy>(&filter)) return EmitTcpProxy(*proxy);
-  if (const auto* opaque = std::get_if<OpaqueFilter>(&filter)) return Object("name", opaque->name);
+  if (const auto* opaque = std::get_if<OpaqueFilter>(&filter)) return EmitOpaqueFilter(*opaque);
   return EmitManager(*std::get<std::shared_ptr<const HttpConnectionManager>>(filter));
 }
 
@@ -365,6 +400,75 @@ Json EmitProxy(const ProxyConfig& proxy) {
   for (const std::string& cluster : proxy.clusters) clusters.Append(Object("name", cluster));
   out.Set("clusters", std::move(clusters));
   return out;
+}
+
+namespace {
+
+Json EmitSection(std::string_view type, std::string key, Json entries) {
+  Json section = Object("@type", "type.googleapis.com/envoy.admin.v3." + std::string(type));
+  section.Set(std::move(key), std::move(entries));
+  return section;
+}
+
+Json Typed(std::string_view type, Json message) {
+  Json out = Object("@type", "type.googleapis.com/" + std::string(type));
+  for (auto& [key, value] : message.as_object()) out.Set(key, std::move(value));
+  return out;
+}
+
+const char* NodeKind(ProxyMode mode) {
+  switch (mode) {
+    case ProxyMode::kGateway:
+      return "router";
+    case ProxyMode::kWaypoint:
+      return "waypoint";
+    case ProxyMode::kNone:
+    case ProxyMode::kSidecar:
+    case ProxyMode::kAmbient:
+      break;
+  }
+  return "sidecar";
+}
+
+Json EmitBootstrap(const ProxyConfig& proxy) {
+  Json metadata = Json::MakeObject({{"NAMESPACE", proxy.ns}, {"WORKLOAD_NAME", proxy.workload}});
+  if (const size_t account = proxy.principal.find("/sa/"); account != std::string::npos) {
+    metadata.Set("SERVICE_ACCOUNT", proxy.principal.substr(account + 4));
+  }
+  std::string id = std::string(NodeKind(proxy.mode)) + "~10.0.0.1~" + proxy.workload + "." +
+                   proxy.ns + "~" + proxy.ns + ".svc.cluster.local";
+  Json node = Json::MakeObject({{"id", std::move(id)}, {"metadata", std::move(metadata)}});
+  Json section = Object("@type", "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump");
+  section.Set("bootstrap", Object("node", std::move(node)));
+  return section;
+}
+
+}  // namespace
+
+Json EmitConfigDump(const ProxyConfig& proxy) {
+  Json listeners = Json::MakeArray();
+  for (const Listener& listener : proxy.listeners) {
+    Json message = Typed("envoy.config.listener.v3.Listener", EmitListener(listener, proxy.mode));
+    Json entry = Object("name", listener.name);
+    entry.Set("active_state", Object("listener", std::move(message)));
+    listeners.Append(std::move(entry));
+  }
+  Json clusters = Json::MakeArray();
+  for (const std::string& cluster : proxy.clusters) {
+    clusters.Append(
+        Object("cluster", Typed("envoy.config.cluster.v3.Cluster", Object("name", cluster))));
+  }
+  Json routes = Json::MakeArray();
+  for (const auto& configuration : proxy.routes) {
+    Json message = Typed("envoy.config.route.v3.RouteConfiguration", EmitRoutes(*configuration));
+    routes.Append(Object("route_config", std::move(message)));
+  }
+  Json configs = Json::MakeArray();
+  configs.Append(EmitBootstrap(proxy));
+  configs.Append(EmitSection("ClustersConfigDump", "dynamic_active_clusters", std::move(clusters)));
+  configs.Append(EmitSection("ListenersConfigDump", "dynamic_listeners", std::move(listeners)));
+  configs.Append(EmitSection("RoutesConfigDump", "dynamic_route_configs", std::move(routes)));
+  return Object("configs", std::move(configs));
 }
 
 }  // namespace meshproof

@@ -10,6 +10,10 @@ namespace meshproof {
 // (PRODUCT.md, `compile`). Deterministic.
 Json EmitProxy(const ProxyConfig& proxy);
 
+// The same as Envoy's admin endpoint would dump it: bootstrap (the node alone), clusters (their
+// names), listeners, routes.
+Json EmitConfigDump(const ProxyConfig& proxy);
+
 // The same value as block YAML.
 std::string WriteYaml(const Json& value);
 

@@ -2,6 +2,7 @@
 
 #include "proxy/custom.h"
 #include "proxy/emit_match.h"
+#include "proxy/emit_route.h"
 
 namespace meshproof {
 namespace {
@@ -143,15 +144,26 @@ Json EmitJwtFilter(const JwtFilter& filter) {
   if (!filter.providers.empty()) config.Set("providers", std::move(providers));
   Json rules = Json::MakeArray();
   for (const JwtRuleMatch& rule : filter.rules) {
-    Json out = Json::MakeObject({{"match", Json::MakeObject({{"prefix", rule.prefix}})}});
+    Json out = Json::MakeObject(
+        {{"match", rule.match != nullptr ? EmitRouteMatch(*rule.match)
+                                         : Json::MakeObject({{"prefix", rule.prefix}})}});
     if (rule.requirement) out.Set("requires", EmitRequirement(*rule.requirement));
     rules.Append(std::move(out));
   }
   if (!filter.rules.empty()) config.Set("rules", std::move(rules));
+  if (!filter.requirement_map.empty()) {
+    Json named = Json::MakeObject();
+    for (const auto& [name, requirement] : filter.requirement_map) {
+      named.Set(name, EmitRequirement(requirement));
+    }
+    config.Set("requirement_map", std::move(named));
+  }
   if (filter.bypass_cors_preflight) config.Set("bypass_cors_preflight", true);
-  return EmitNamed("envoy.filters.http.jwt_authn",
-                   "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
-                   std::move(config));
+  Json out =
+      EmitNamed(filter.name.empty() ? "envoy.filters.http.jwt_authn" : filter.name,
+                "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication", std::move(config));
+  if (filter.disabled) out.Set("disabled", true);
+  return out;
 }
 
 }  // namespace
@@ -174,12 +186,26 @@ Json EmitExtAuthzFilter(const ExtAuthzFilter& filter, bool network) {
   if (!filter.gate_filter.empty()) config.Set("filter_enabled_metadata", EmitGate(filter));
   SetPatterns("allowed_headers", filter.allowed_headers, &config);
   SetUnlessEmpty("stat_prefix", filter.stat_prefix, &config);
-  return network
-             ? EmitNamed("envoy.filters.network.ext_authz",
-                         "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz",
-                         std::move(config))
-             : EmitNamed("envoy.filters.http.ext_authz",
-                         "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz", std::move(config));
+  const auto name = [&filter](const char* usual) {
+    return filter.name.empty() ? std::string(usual) : filter.name;
+  };
+  Json out =
+      network
+          ? EmitNamed(name("envoy.filters.network.ext_authz"),
+                      "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz", std::move(config))
+          : EmitNamed(name("envoy.filters.http.ext_authz"),
+                      "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz", std::move(config));
+  if (filter.disabled) out.Set("disabled", true);
+  return out;
+}
+
+Json EmitOpaqueFilter(const OpaqueFilter& filter) {
+  Json out = Json::MakeObject({{"name", filter.name}});
+  if (!filter.type.empty()) {
+    out.Set("typed_config", Json::MakeObject({{"@type", "type.googleapis.com/" + filter.type}}));
+  }
+  if (filter.disabled) out.Set("disabled", true);
+  return out;
 }
 
 Json EmitHttpFilter(const HttpFilter& filter) {
@@ -188,7 +214,7 @@ Json EmitHttpFilter(const HttpFilter& filter) {
     return EmitExtAuthzFilter(*authz, false);
   }
   if (const auto* jwt = std::get_if<JwtFilter>(&filter)) return EmitJwtFilter(*jwt);
-  return Json::MakeObject({{"name", std::get<OpaqueFilter>(filter).name}});
+  return EmitOpaqueFilter(std::get<OpaqueFilter>(filter));
 }
 
 }  // namespace meshproof

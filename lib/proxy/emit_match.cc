@@ -188,6 +188,10 @@ class PredicateEmitter {
       authenticated.Set("principal_name", EmitString(*match.principal_name));
     return Object("authenticated", std::move(authenticated));
   }
+  Json operator()(const InputPredicate& match) const {
+    return Object("matcher", Json::MakeObject({{"name", InputName(match)},
+                                               {"value_match", EmitString(match.value)}}));
+  }
   // What could not be read cannot be written; only its name is known.
   Json operator()(const OpaquePredicate& match) const {
     return Object("matcher", Object("name", match.name));
@@ -204,6 +208,22 @@ class PredicateEmitter {
         return "remote_ip";
       case AddressField::kSource:
         return "source_ip";
+    }
+    return "";
+  }
+
+  static std::string InputName(const InputPredicate& match) {
+    switch (match.input) {
+      case InputPredicate::Input::kHeader:
+        return "header " + match.header;
+      case InputPredicate::Input::kServerName:
+        return "server name";
+      case InputPredicate::Input::kUriSan:
+        return "URI SAN";
+      case InputPredicate::Input::kDnsSan:
+        return "DNS SAN";
+      case InputPredicate::Input::kSubject:
+        return "subject";
     }
     return "";
   }
@@ -227,6 +247,37 @@ Json EmitRbac(const Rbac& rbac) {
   return out;
 }
 
+const char* ActionName(Rbac::Action action) {
+  switch (action) {
+    case Rbac::Action::kAllow:
+      return "ALLOW";
+    case Rbac::Action::kDeny:
+      return "DENY";
+    case Rbac::Action::kLog:
+      return "LOG";
+  }
+  return "";
+}
+
+// A normal form: predicates as RBAC permissions, actions by name.
+Json EmitMatcher(const RbacMatcher& matcher) {
+  const auto outcome = [](const RbacMatcher::Outcome& given) {
+    if (given.nested != nullptr) return Object("matcher", EmitMatcher(*given.nested));
+    if (!given.opaque.empty()) return Object("action", Object("name", given.opaque));
+    return Object("action",
+                  Json::MakeObject({{"name", given.name}, {"action", ActionName(given.action)}}));
+  };
+  Json fields = Json::MakeArray();
+  for (const RbacMatcher::Field& field : matcher.fields) {
+    fields.Append(
+        Json::MakeObject({{"predicate", PredicateEmitter(kPermission).Emit(field.predicate)},
+                          {"on_match", outcome(field.outcome)}}));
+  }
+  Json out = Object("matcher_list", Object("matchers", std::move(fields)));
+  if (matcher.on_no_match) out.Set("on_no_match", outcome(*matcher.on_no_match));
+  return out;
+}
+
 }  // namespace
 
 Json EmitRbacFilter(const RbacFilter& filter, bool network) {
@@ -236,10 +287,19 @@ Json EmitRbacFilter(const RbacFilter& filter, bool network) {
   SetUnlessEmpty("rules_stat_prefix", filter.rules_stat_prefix, &config);
   SetUnlessEmpty("shadow_rules_stat_prefix", filter.shadow_rules_stat_prefix, &config);
   SetUnlessEmpty("stat_prefix", filter.stat_prefix, &config);
-  return network ? EmitNamed("envoy.filters.network.rbac",
-                             "envoy.extensions.filters.network.rbac.v3.RBAC", std::move(config))
-                 : EmitNamed("envoy.filters.http.rbac",
-                             "envoy.extensions.filters.http.rbac.v3.RBAC", std::move(config));
+  if (filter.matcher != nullptr) config.Set("matcher", EmitMatcher(*filter.matcher));
+  if (filter.shadow_matcher != nullptr) {
+    config.Set("shadow_matcher", EmitMatcher(*filter.shadow_matcher));
+  }
+  const auto name = [&filter](const char* usual) {
+    return filter.name.empty() ? std::string(usual) : filter.name;
+  };
+  Json out = network ? EmitNamed(name("envoy.filters.network.rbac"),
+                                 "envoy.extensions.filters.network.rbac.v3.RBAC", std::move(config))
+                     : EmitNamed(name("envoy.filters.http.rbac"),
+                                 "envoy.extensions.filters.http.rbac.v3.RBAC", std::move(config));
+  if (filter.disabled) out.Set("disabled", true);
+  return out;
 }
 
 }  // namespace meshproof

@@ -12,6 +12,7 @@ Json EmitMetadata(const MetadataPredicate& predicate);
 Json EmitCidr(std::string_view address_prefix, int length);
 // One entry of http_filters with its name.
 Json EmitHttpFilter(const HttpFilter& filter);
+Json EmitOpaqueFilter(const OpaqueFilter& filter);
 Json EmitRbacFilter(const RbacFilter& filter, bool network);
 Json EmitExtAuthzFilter(const ExtAuthzFilter& filter, bool network);
 

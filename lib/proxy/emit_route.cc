@@ -22,7 +22,9 @@ void SetPath(const RouteMatch& match, Json* out) {
   }
 }
 
-Json EmitMatch(const RouteMatch& match) {
+}  // namespace
+
+Json EmitRouteMatch(const RouteMatch& match) {
   Json out = Json::MakeObject();
   SetPath(match, &out);
   if (!match.case_sensitive) out.Set("case_sensitive", false);
@@ -46,6 +48,38 @@ Json EmitMatch(const RouteMatch& match) {
   }
   if (!match.dynamic_metadata.empty()) out.Set("dynamic_metadata", std::move(metadata));
   return out;
+}
+
+namespace {
+
+// Only what was read from a dump has overrides.
+void SetOverrides(const std::vector<FilterOverride>& overrides, Json* out) {
+  if (overrides.empty()) return;
+  Json entries = Json::MakeObject();
+  for (const FilterOverride& entry : overrides) {
+    Json value = Json::MakeObject();
+    switch (entry.kind) {
+      case FilterOverride::Kind::kDisabled:
+        value.Set("disabled", true);
+        break;
+      case FilterOverride::Kind::kEnabled:
+        value.Set("disabled", false);
+        break;
+      case FilterOverride::Kind::kRbac:
+        value = EmitRbacFilter(*entry.rbac, false);
+        break;
+      case FilterOverride::Kind::kJwtRequirement:
+        value.Set("requirement_name", entry.requirement);
+        break;
+      case FilterOverride::Kind::kExtAuthz:
+      case FilterOverride::Kind::kPreflight:
+      case FilterOverride::Kind::kOpaque:
+        value.Set("@type", "type.googleapis.com/" + entry.type);
+        break;
+    }
+    entries.Set(entry.filter, std::move(value));
+  }
+  out->Set("typed_per_filter_config", std::move(entries));
 }
 
 Json EmitClusterAction(const Route& route) {
@@ -100,7 +134,7 @@ Json EmitRedirect(const Route& route) {
 Json EmitRoute(const Route& route) {
   Json out = Json::MakeObject();
   SetUnlessEmpty("name", route.name, &out);
-  out.Set("match", EmitMatch(route.match));
+  out.Set("match", EmitRouteMatch(route.match));
   switch (route.action) {
     case Route::Action::kCluster:
       out.Set("route", EmitClusterAction(route));
@@ -112,6 +146,7 @@ Json EmitRoute(const Route& route) {
       out.Set("direct_response", Json::MakeObject({{"status", route.status}}));
       break;
   }
+  SetOverrides(route.overrides, &out);
   return out;
 }
 
@@ -122,6 +157,7 @@ Json EmitVirtualHost(const VirtualHost& host) {
   for (const Route& route : host.routes) routes.Append(EmitRoute(route));
   if (!host.routes.empty()) out.Set("routes", std::move(routes));
   if (host.require_tls) out.Set("require_tls", "ALL");
+  SetOverrides(host.overrides, &out);
   return out;
 }
 
@@ -143,6 +179,7 @@ Json EmitRoutes(const RouteConfiguration& routes) {
   // A wrapped boolean: without it Envoy would check inline routes' clusters.
   out.Set("validate_clusters", routes.validate_clusters);
   if (routes.ignore_port_in_host_matching) out.Set("ignore_port_in_host_matching", true);
+  SetOverrides(routes.overrides, &out);
   return out;
 }
 

@@ -104,6 +104,8 @@ std::string PredicateError(const Predicate& predicate) {
           return MatcherError(match.value);
         } else if constexpr (std::is_same_v<T, AuthenticatedPredicate>) {
           return match.principal_name ? MatcherError(*match.principal_name) : "";
+        } else if constexpr (std::is_same_v<T, InputPredicate>) {
+          return MatcherError(match.value);
         } else {
           return "";
         }

@@ -906,7 +906,9 @@ struct PortModel::Translator {
     }
     if (routes != nullptr && gateway) Routes(*routes, after_jwt, chain, &route_found);
     ShadowIds ids, no_ids;
+    BlurWhatDumpsHave(manager, chain);
     for (const HttpFilter& filter : manager.http_filters) {
+      if (std::visit([](const auto& any) { return any.disabled; }, filter)) continue;
       if (const auto* rbac = std::get_if<RbacFilter>(&filter)) {
         if (rbac->shadow_rules) RunShadow(*rbac, scope, chain, &ids);
         if (rbac->rules) Enforce(*rbac, scope, chain);
@@ -914,11 +916,33 @@ struct PortModel::Translator {
         CheckToken(*jwt, &scope, chain, side);
       } else if (const auto* authorizer = std::get_if<ExtAuthzFilter>(&filter)) {
         AskAuthorizer(*authorizer, route_found, ids, no_ids, chain);
-      } else if (const auto* opaque = std::get_if<OpaqueFilter>(&filter)) {
+      } else if (const auto* opaque = std::get_if<OpaqueFilter>(&filter);
+                 opaque != nullptr && opaque->effect == OpaqueFilter::Effect::kUnknown) {
         chain->clear = space.And(
             chain->clear,
             Opaque("filter " + opaque->name, "filter " + opaque->name + " cannot be seen through"));
       }
+    }
+  }
+
+  // What Envoy has and istiod does not use is not reasoned about: it may let pass or not.
+  void BlurWhatDumpsHave(const HttpConnectionManager& manager, ChainModel* chain) {
+    auto blur = [&](const std::string& what) {
+      chain->clear = space.And(chain->clear, Opaque(what, what + " is not reasoned about"));
+    };
+    for (const std::string& setting : manager.opaque) blur("setting " + setting);
+    for (const HttpFilter& filter : manager.http_filters) {
+      const auto* rbac = std::get_if<RbacFilter>(&filter);
+      if (rbac != nullptr && rbac->matcher != nullptr) blur("an RBAC matcher tree");
+      if (std::visit([](const auto& any) { return any.disabled; }, filter)) {
+        blur("a filter that routes may turn on");
+      }
+    }
+    if (manager.routes == nullptr) return;
+    for (const VirtualHost& virtual_host : manager.routes->virtual_hosts) {
+      bool changed = !virtual_host.overrides.empty();
+      for (const Route& route : virtual_host.routes) changed |= !route.overrides.empty();
+      if (changed) blur("what routes change of filters");
     }
   }
 
@@ -941,7 +965,8 @@ struct PortModel::Translator {
         RunHttp(**http, scope, chain, side);
         ends = true;
         break;
-      } else if (const auto* opaque = std::get_if<OpaqueFilter>(&filter)) {
+      } else if (const auto* opaque = std::get_if<OpaqueFilter>(&filter);
+                 opaque != nullptr && opaque->effect == OpaqueFilter::Effect::kUnknown) {
         chain->clear = space.And(
             chain->clear,
             Opaque("filter " + opaque->name, "filter " + opaque->name + " cannot be seen through"));

@@ -97,6 +97,8 @@ ProxyKeys::Uses ProxyKeys::UsesOf(const RbacPolicy& policy) {
 std::string ProxyKeys::Of(const World& world, const Workload& workload, int port) {
   if (workload.mode != ProxyMode::kSidecar) return "";
   const ProxyConfig& proxy = world.Proxy(workload).proxy();
+  // Of a dump nobody knows what its providers share with others'.
+  if (proxy.from_dump) return "";
   if (!proxy.unmodelled.empty() || !proxy.load_failures.empty() || proxy.listeners.size() != 1) {
     return "";
   }

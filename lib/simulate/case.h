@@ -56,7 +56,10 @@ struct Case {
 // Thread-safe.
 class World {
  public:
-  explicit World(std::shared_ptr<const Mesh> mesh);
+  // `dumped`: configurations that proxies were found to run; they count in place of what istiod
+  // would push to the workload of that namespace and name. Of replicas the first one counts.
+  explicit World(std::shared_ptr<const Mesh> mesh,
+                 const std::vector<std::shared_ptr<const ProxyConfig>>& dumped = {});
   ~World();
 
   const Mesh& mesh() const;

@@ -333,14 +333,86 @@ bool ConnectionManager::UpgradeAllowed(const Stream& stream) const {
                      [&](const std::string& type) { return EqualsIgnoreCase(type, wanted); });
 }
 
+namespace {
+
+std::string_view NameOf(const HttpFilter& filter) {
+  struct Names {
+    static std::string_view Or(const std::string& name, std::string_view usual) {
+      return name.empty() ? usual : std::string_view(name);
+    }
+    std::string_view operator()(const RbacFilter& f) {
+      return Or(f.name, "envoy.filters.http.rbac");
+    }
+    std::string_view operator()(const JwtFilter& f) {
+      return Or(f.name, "envoy.filters.http.jwt_authn");
+    }
+    std::string_view operator()(const ExtAuthzFilter& f) {
+      return Or(f.name, "envoy.filters.http.ext_authz");
+    }
+    std::string_view operator()(const OpaqueFilter& f) { return f.name; }
+  };
+  return std::visit(Names(), filter);
+}
+
+bool IsDisabled(const HttpFilter& filter) {
+  return std::visit([](const auto& any) { return any.disabled; }, filter);
+}
+
+bool IsPreflight(const Stream& stream) {
+  return stream.headers.method == "OPTIONS" && stream.headers.Has("origin") &&
+         stream.headers.Has("access-control-request-method");
+}
+
+const FilterOverride* FindIn(const std::vector<FilterOverride>& overrides, std::string_view name) {
+  for (const auto& entry : overrides) {
+    if (entry.filter == name) return &entry;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+// What the route says of a filter; route before virtual host before route configuration.
+const FilterOverride* ConnectionManager::OverrideOf(const HttpFilter& filter,
+                                                    const RouteChoice& route) const {
+  if (route.kind != RouteChoice::Kind::kRoute) return nullptr;
+  std::string_view name = NameOf(filter);
+  if (const auto* own = FindIn(route.route->overrides, name)) return own;
+  if (const auto* host = FindIn(route.host->overrides, name)) return host;
+  return routes_ == nullptr ? nullptr : FindIn(routes_->routes().overrides, name);
+}
+
 bool ConnectionManager::RunFilters(RouteChoice* route, Stream* stream) const {
   for (size_t i = 0; i < config_.http_filters.size(); ++i) {
     const HttpFilter& filter = config_.http_filters[i];
     FilterStatus status = FilterStatus::kContinue;
+    const FilterOverride* change = OverrideOf(filter, *route);
+    using Kind = FilterOverride::Kind;
+    if (change != nullptr ? change->kind == Kind::kDisabled : IsDisabled(filter)) {
+      if (stream->trace) {
+        stream->AddStep(Stage::kNone, Step::Result::kSkip,
+                        "filter " + std::string(NameOf(filter)) + " is off on this route");
+      }
+      continue;
+    }
+    if (change != nullptr && change->kind == Kind::kPreflight && IsPreflight(*stream)) {
+      EndUndetermined(stream, "the CORS filter of route " + route->route->name +
+                                  " may answer the preflight itself");
+      return false;
+    }
+    if (change != nullptr && change->kind == Kind::kOpaque) {
+      EndUndetermined(stream, "what route " + route->route->name + " changes of filter " +
+                                  change->filter + " (" + change->type +
+                                  ") cannot be seen through");
+      return false;
+    }
     if (const auto* rbac = std::get_if<RbacFilter>(&filter)) {
-      status = RunRbac(*rbac, FilterLevel::kHttp, stream);
+      const RbacFilter* asked =
+          change != nullptr && change->kind == Kind::kRbac ? change->rbac.get() : rbac;
+      status = RunRbac(*asked, FilterLevel::kHttp, stream);
     } else if (jwt_[i]) {
-      status = jwt_[i]->Run(stream);
+      bool named = change != nullptr && change->kind == Kind::kJwtRequirement;
+      status = jwt_[i]->Run(stream, named ? &change->requirement : nullptr);
       if (stream->clear_route_cache) {
         *route = ChooseRoute(stream);
         stream->clear_route_cache = false;
@@ -348,6 +420,8 @@ bool ConnectionManager::RunFilters(RouteChoice* route, Stream* stream) const {
     } else if (const auto* ext_authz = std::get_if<ExtAuthzFilter>(&filter)) {
       status = RunExtAuthz(*ext_authz, FilterLevel::kHttp, route->found(), stream);
     } else if (const auto* opaque = std::get_if<OpaqueFilter>(&filter)) {
+      if (opaque->effect == OpaqueFilter::Effect::kIstioAuthn) stream->istio_authn = true;
+      if (opaque->effect != OpaqueFilter::Effect::kUnknown) continue;
       EndUndetermined(stream, "filter " + opaque->name + " cannot be seen through");
       status = FilterStatus::kStop;
     }
@@ -356,8 +430,53 @@ bool ConnectionManager::RunFilters(RouteChoice* route, Stream* stream) const {
   return true;
 }
 
+// What the manager does to the host and to names with underscores before anything is decided.
+bool ConnectionManager::ShapeHeaders(Stream* stream) const {
+  HeaderMap& headers = stream->headers;
+  using Underscores = HttpConnectionManager::Underscores;
+  if (config_.underscores != Underscores::kAllow) {
+    std::vector<std::string_view> names;
+    for (const auto& entry : headers.entries()) {
+      if (entry.name.find('_') != std::string_view::npos) names.push_back(entry.name);
+    }
+    if (!names.empty() && config_.underscores == Underscores::kReject) {
+      stream->AddStep(Stage::kHttp, Step::Result::kRefuse,
+                      "a header name has an underscore: " + std::string(names.front()));
+      if (stream->http2) {
+        CloseConnection(stream, Stage::kHttp, "http2.unexpected_underscore");
+      } else {
+        SendLocalReply(stream, Outcome::kDeny, 400, "http1.unexpected_underscore", "Bad Request",
+                       Stage::kHttp, "DPE");
+      }
+      return false;
+    }
+    for (std::string_view name : names) headers.Remove(name);
+  }
+  if (!headers.has_authority) return true;
+  using StripPort = HttpConnectionManager::StripPort;
+  if (config_.strip_trailing_host_dot) {
+    std::string_view host = meshproof::StripPort(headers.authority);
+    if (host.ends_with('.')) {
+      headers.authority = headers.Own(std::string(host.substr(0, host.size() - 1)) +
+                                      std::string(headers.authority.substr(host.size())));
+    }
+  }
+  if (config_.strip_port != StripPort::kNone) {
+    std::string_view host = meshproof::StripPort(headers.authority);
+    std::string_view port = headers.authority.substr(host.size());
+    bool matching = port == ":" + std::to_string(stream->request->connection.destination_port);
+    if (config_.strip_port == StripPort::kAny || matching) headers.authority = host;
+  }
+  return true;
+}
+
 void ConnectionManager::Run(std::string_view negotiated, Stream* stream) const {
-  if (!Decode(negotiated, stream) || !Admit(stream)) return;
+  if (!config_.opaque.empty()) {
+    EndUndetermined(stream, "settings of the connection manager that cannot be seen through: " +
+                                Join(config_.opaque, ", "));
+    return;
+  }
+  if (!Decode(negotiated, stream) || !ShapeHeaders(stream) || !Admit(stream)) return;
   ReadRemoteAddress(stream);
   MutateHeaders(stream);
   RouteChoice route = ChooseRoute(stream);

@@ -35,6 +35,8 @@ class ConnectionManager {
   void MutateClientCertificate(Stream* stream) const;
   RouteChoice ChooseRoute(Stream* stream) const;
   bool UpgradeAllowed(const Stream& stream) const;
+  bool ShapeHeaders(Stream* stream) const;
+  const FilterOverride* OverrideOf(const HttpFilter& filter, const RouteChoice& route) const;
   bool RunFilters(RouteChoice* route, Stream* stream) const;
 
   const HttpConnectionManager& config_;

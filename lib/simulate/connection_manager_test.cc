@@ -441,7 +441,9 @@ TEST_CASE("a denial hides a missing route, an opaque filter everything") {
   CHECK(Summary(Run(manager, Get())) == "allow 404 route_not_found NR");
   manager.http_filters = {Deny(Any())};
   CHECK(Summary(Run(manager, Get())) == kDenied);
-  manager.http_filters = {OpaqueFilter{"my.wasm"}, Deny(Any())};
+  OpaqueFilter wasm;
+  wasm.name = "my.wasm";
+  manager.http_filters = {wasm, Deny(Any())};
   Verdict verdict = Run(manager, Get());
   CHECK(Summary(verdict) == "undetermined 0  -");
   REQUIRE(verdict.missing.size() == 1);

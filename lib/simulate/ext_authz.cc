@@ -54,6 +54,11 @@ FilterStatus RunExtAuthz(const ExtAuthzFilter& filter, FilterLevel level, bool h
                     "authorizer " + filter.provider + " is not asked: no route takes the request");
     return FilterStatus::kContinue;
   }
+  if (!filter.opaque_gate.empty() &&
+      !stream->questions->Ask(&filter, "whether authorizer " + filter.provider +
+                                           " is asked cannot be seen: " + filter.opaque_gate)) {
+    return FilterStatus::kContinue;
+  }
   if (!GateOpen(filter, *stream)) return FilterStatus::kContinue;
   auto answer = AnswerOf(filter, *stream->request);
   if (!answer) {

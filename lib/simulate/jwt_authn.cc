@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "match/path.h"
 #include "simulate/query.h"
+#include "simulate/router.h"
 
 namespace meshproof {
 namespace {
@@ -458,7 +459,25 @@ void JwtAuthenticator::TakeClaims(Stream* stream) const {
                   provider->config->origin);
 }
 
-FilterStatus JwtAuthenticator::Run(Stream* stream) const {
+// What the first rule that takes the path wants; null: nothing.
+const JwtRequirement* JwtAuthenticator::RequirementFor(Stream* stream) const {
+  std::string_view path = PathWithoutQuery(stream->headers.path);
+  for (const auto& candidate : filter_.rules) {
+    bool takes = false;
+    if (candidate.match == nullptr) {
+      takes = path.starts_with(candidate.prefix);
+    } else {
+      std::vector<std::string> unknown;
+      Truth matched = MatchesRoute(*candidate.match, stream, &unknown);
+      takes = matched == Truth::kTrue || (matched == Truth::kUnknown &&
+                                          stream->questions->Ask(&candidate, Join(unknown, "; ")));
+    }
+    if (takes) return candidate.requirement ? &*candidate.requirement : nullptr;
+  }
+  return nullptr;
+}
+
+FilterStatus JwtAuthenticator::Run(Stream* stream, const std::string* named) const {
   // Headers that carry claims are the filter's to set: a client's are dropped, token or not.
   for (const auto& provider : providers_) {
     const JwtProvider& config = *provider->config;
@@ -473,15 +492,26 @@ FilterStatus JwtAuthenticator::Run(Stream* stream) const {
     stream->AddStep(Stage::kJwt, Step::Result::kSkip, "jwt_authn: a CORS preflight is not checked");
     return FilterStatus::kContinue;
   }
-  std::string_view path = PathWithoutQuery(stream->headers.path);
-  const JwtRuleMatch* rule = nullptr;
-  for (const auto& candidate : filter_.rules) {
-    if (path.starts_with(candidate.prefix)) {
-      rule = &candidate;
-      break;
+  const JwtRequirement* requirement = nullptr;
+  if (named != nullptr) {
+    auto found = filter_.requirement_map.find(*named);
+    if (found == filter_.requirement_map.end()) {
+      std::string names;
+      for (const auto& [name, ignored] : filter_.requirement_map) {
+        names += (names.empty() ? "" : ", ") + name;
+      }
+      std::string body = "Failed JWT authentication: Wrong requirement_name: " + *named +
+                         ". It should be one of [" + names + "]";
+      stream->AddStep(Stage::kJwt, Step::Result::kRefuse, "jwt_authn: " + body);
+      SendLocalReply(stream, Outcome::kDeny, 403,
+                     "jwt_authn_access_denied{" + Underscored(body) + "}", body, Stage::kJwt);
+      return FilterStatus::kStop;
     }
+    requirement = &found->second;
+  } else {
+    requirement = RequirementFor(stream);
   }
-  if (rule == nullptr || !rule->requirement) {
+  if (requirement == nullptr) {
     stream->AddStep(Stage::kJwt, Step::Result::kSkip, "jwt_authn: nothing is required here");
     return FilterStatus::kContinue;
   }
@@ -490,7 +520,7 @@ FilterStatus JwtAuthenticator::Run(Stream* stream) const {
     return FilterStatus::kContinue;
   }
   Verifier run(*this, stream);
-  Result outcome = run.Verify(*rule->requirement);
+  Result outcome = run.Verify(*requirement);
   if (outcome.ok()) {
     if (stream->trace) {
       const Provider* accepted = run.accepted();

@@ -21,7 +21,8 @@ class JwtAuthenticator {
   const std::string& load_failure() const { return load_failure_; }
 
   // Refuses a request with a bad token; leaves the claims of a good one in the stream.
-  FilterStatus Run(Stream* stream) const;
+  // `requirement`: what the route's override names in place of the filter's rules.
+  FilterStatus Run(Stream* stream, const std::string* requirement = nullptr) const;
 
  private:
   struct Provider;
@@ -32,6 +33,7 @@ class JwtAuthenticator {
 
   const Provider* Find(std::string_view name) const;
   void TakeClaims(Stream* stream) const;
+  const JwtRequirement* RequirementFor(Stream* stream) const;
 
   const JwtFilter& filter_;
   TokenCache* tokens_;

@@ -18,6 +18,7 @@ constexpr std::string_view kJwtFilter = "envoy.filters.http.jwt_authn";
 constexpr std::string_view kHttpRbac = "envoy.filters.http.rbac";
 constexpr std::string_view kNetworkRbac = "envoy.filters.network.rbac";
 constexpr std::string_view kPeerPrincipal = "io.istio.peer_principal";
+constexpr std::string_view kIstioAuthn = "istio_authn";
 
 void Note(std::vector<std::string>* unknown, std::string reason) {
   if (unknown == nullptr) return;
@@ -210,6 +211,56 @@ HeaderResult TryValues(const HeaderMatcher& matcher, std::string_view name,
   return result;
 }
 
+// What Istio's former filter `istio_authn` left in its metadata: the peer's principal without its
+// scheme, and of a verified token its principal and claims.
+bool FindIstioAuthn(const MetadataPredicate& predicate, const Stream& stream, Json* made) {
+  const std::string& key = predicate.path[0];
+  if (key == "source.principal" || key == "source.namespace" || key == "source.user") {
+    if (stream.certificate == nullptr || stream.certificate->uri_sans.empty()) return false;
+    std::string_view peer = stream.certificate->uri_sans.front();
+    constexpr std::string_view kScheme = "spiffe://";
+    if (peer.starts_with(kScheme)) peer.remove_prefix(kScheme.size());
+    if (key == "source.namespace") {
+      auto parts = Split(peer, '/');
+      if (parts.size() < 3 || parts[1] != "ns") return false;
+      peer = parts[2];
+    }
+    *made = Json(peer);
+    return true;
+  }
+  if (!stream.jwt_payload) return false;
+  auto claim = [&](std::string_view name) {
+    const Json* value = stream.jwt_payload->Find(name);
+    return value != nullptr && value->is_string() ? value->as_string() : std::string();
+  };
+  if (key == "request.auth.principal") {
+    if (claim("iss").empty() || claim("sub").empty()) return false;
+    *made = Json(claim("iss") + "/" + claim("sub"));
+    return true;
+  }
+  if (key == "request.auth.presenter" && !claim("azp").empty()) {
+    *made = Json(claim("azp"));
+    return true;
+  }
+  const Json* value = nullptr;
+  if (key == "request.auth.audiences") value = stream.jwt_payload->Find("aud");
+  if (key == "request.auth.claims" && predicate.path.size() == 2) {
+    value = stream.jwt_payload->Find(predicate.path[1]);
+  }
+  if (value == nullptr) return false;
+  // Claims became lists of texts, single ones too; scopes were cut at their blanks.
+  Json list = Json::MakeArray();
+  if (value->is_string()) {
+    for (std::string_view part : Split(value->as_string(), ' ')) list.Append(Json(part));
+  } else if (value->is_array()) {
+    list = *value;
+  } else {
+    return false;
+  }
+  *made = std::move(list);
+  return true;
+}
+
 // The value at a path of the metadata of one filter; null where there is none.
 const Json* FindMetadata(const MetadataPredicate& predicate, Stream& stream, FilterLevel level,
                          Json* made) {
@@ -222,6 +273,9 @@ const Json* FindMetadata(const MetadataPredicate& predicate, Stream& stream, Fil
       if (value == nullptr) return nullptr;
     }
     return value;
+  }
+  if (predicate.filter == kIstioAuthn && stream.istio_authn) {
+    return FindIstioAuthn(predicate, stream, made) ? made : nullptr;
   }
   const std::vector<RbacMetadata>* rbac = nullptr;
   if (predicate.filter == kHttpRbac) rbac = &stream.http_rbac;
@@ -379,12 +433,58 @@ struct Evaluator {
     return Evaluate(predicate, stream, level, unknown);
   }
   Truth operator()(const FilterStatePredicate& predicate) const {
-    // Only where a tunnel has ended filter state holds the peer; elsewhere the object is absent.
-    if (predicate.key != kPeerPrincipal || stream.tunnel_peer.empty()) return Truth::kFalse;
-    return ToTruth(predicate.value.Matches(stream.tunnel_peer));
+    if (predicate.key != kPeerPrincipal) {
+      if (!stream.opaque_filter_seen) return Truth::kFalse;
+      Note(unknown, "filter state " + predicate.key + " may be set by a filter that cannot be " +
+                        "seen through");
+      return Truth::kUnknown;
+    }
+    // Filter state holds the peer where a tunnel has ended, and in proxies of the time when the
+    // network filter istio_authn put it there; elsewhere the object is absent.
+    if (!stream.tunnel_peer.empty()) return ToTruth(predicate.value.Matches(stream.tunnel_peer));
+    if (!stream.istio_authn || stream.certificate == nullptr ||
+        stream.certificate->uri_sans.empty()) {
+      return Truth::kFalse;
+    }
+    return ToTruth(predicate.value.Matches(stream.certificate->uri_sans.front()));
   }
   Truth operator()(const AuthenticatedPredicate& predicate) const {
     return EvaluateAuthenticated(predicate, stream);
+  }
+  // An input without a value matches nothing.
+  Truth operator()(const InputPredicate& predicate) const {
+    using Input = InputPredicate::Input;
+    auto joined = [](const std::vector<std::string>& names) { return Join(names, ","); };
+    switch (predicate.input) {
+      case Input::kHeader: {
+        if (level == FilterLevel::kNetwork) return Truth::kFalse;
+        std::string name = ToLower(predicate.header);
+        HeaderMap::Entry pseudo;
+        if (name.starts_with(':') || name == "host") {
+          return ToTruth(PseudoHeader(name, stream.headers, &pseudo) &&
+                         predicate.value.Matches(pseudo.value));
+        }
+        const HeaderMap::Entry* entry = stream.headers.Find(name);
+        if (entry == nullptr) return Truth::kFalse;
+        if (entry->opaque) {
+          Note(unknown, "the value of header " + name + " is made by the proxy");
+          return Truth::kUnknown;
+        }
+        return ToTruth(predicate.value.Matches(stream.headers.Joined(name)));
+      }
+      case Input::kServerName:
+        return ToTruth(!stream.server_name.empty() && predicate.value.Matches(stream.server_name));
+      case Input::kUriSan:
+      case Input::kDnsSan:
+      case Input::kSubject:
+        break;
+    }
+    if (stream.certificate == nullptr) return Truth::kFalse;
+    const Certificate& certificate = *stream.certificate;
+    std::string text = predicate.input == Input::kUriSan   ? joined(certificate.uri_sans)
+                       : predicate.input == Input::kDnsSan ? joined(certificate.dns_sans)
+                                                           : certificate.subject;
+    return ToTruth(!text.empty() && predicate.value.Matches(text));
   }
   Truth operator()(const OpaquePredicate& predicate) const {
     Note(unknown, "condition " + predicate.name + " cannot be seen through");

@@ -36,6 +36,29 @@ const RbacPolicy* EffectivePolicy(const Rbac& rules, Stream* stream, FilterLevel
   return nullptr;
 }
 
+// A predicate's truth, asked about where it is open.
+bool Settle(const Predicate& predicate, Stream* stream, FilterLevel level) {
+  Truth matched = Evaluate(predicate, *stream, level, nullptr);
+  if (matched == Truth::kUnknown) {
+    std::vector<std::string> reasons;
+    Evaluate(predicate, *stream, level, &reasons);
+    matched = ToTruth(stream->questions->Ask(&predicate, Reasons(reasons)));
+  }
+  return matched == Truth::kTrue;
+}
+
+// What a matcher tree comes to: null where it says nothing.
+const RbacMatcher::Outcome* Decide(const RbacMatcher& matcher, Stream* stream, FilterLevel level) {
+  auto follow = [&](const RbacMatcher::Outcome& outcome) {
+    return outcome.nested != nullptr ? Decide(*outcome.nested, stream, level) : &outcome;
+  };
+  for (const auto& field : matcher.fields) {
+    if (!Settle(field.predicate, stream, level)) continue;
+    if (const auto* decided = follow(field.outcome)) return decided;
+  }
+  return matcher.on_no_match ? follow(*matcher.on_no_match) : nullptr;
+}
+
 void SetMetadata(std::vector<RbacMetadata>* metadata, std::string_view prefix, std::string_view key,
                  std::string_view value) {
   for (auto& entry : *metadata) {
@@ -126,6 +149,46 @@ void Refuse(const Rbac& rules, const RbacPolicy* policy, FilterLevel level, Stre
   }
 }
 
+// A matcher tree that says nothing refuses; its actions refuse or let pass by themselves.
+FilterStatus EnforceMatcher(const RbacFilter& filter, FilterLevel level, Stream* stream,
+                            Findings* findings) {
+  const RbacMatcher::Outcome* outcome = Decide(*filter.matcher, stream, level);
+  if (outcome != nullptr && !outcome->opaque.empty()) {
+    EndUndetermined(stream, "action " + outcome->opaque + " of a matcher cannot be seen through");
+    return FilterStatus::kStop;
+  }
+  bool allowed = outcome != nullptr && outcome->action != Rbac::Action::kDeny;
+  if (outcome != nullptr) findings->enforced_id = outcome->name;
+  findings->enforced_result = allowed ? "allowed" : "denied";
+  Origin origin;
+  if (outcome != nullptr) origin.span = outcome->span;
+  if (stream->trace) {
+    stream->AddStep(allowed ? Stage::kAllow : Stage::kDeny,
+                    allowed ? Step::Result::kMatch : Step::Result::kRefuse,
+                    outcome == nullptr ? std::string("RBAC matcher: nothing matches")
+                                       : "RBAC matcher: " + outcome->name + " matches",
+                    origin);
+  }
+  if (allowed) return FilterStatus::kContinue;
+  std::string details = RbacDetails(outcome != nullptr ? std::string_view(outcome->name) : "none");
+  Stage stage = outcome != nullptr ? Stage::kDeny : Stage::kAllow;
+  if (level == FilterLevel::kNetwork) {
+    CloseConnection(stream, stage, std::move(details));
+  } else {
+    SendLocalReply(stream, Outcome::kDeny, 403, std::move(details), "RBAC: access denied", stage);
+  }
+  stream->verdict->decided_by = origin;
+  return FilterStatus::kStop;
+}
+
+void RunShadowMatcher(const RbacFilter& filter, FilterLevel level, Stream* stream,
+                      Findings* findings) {
+  const RbacMatcher::Outcome* outcome = Decide(*filter.shadow_matcher, stream, level);
+  bool allowed = outcome != nullptr && outcome->action != Rbac::Action::kDeny;
+  if (outcome != nullptr) findings->shadow_id = outcome->name;
+  findings->shadow_result = allowed ? "allowed" : "denied";
+}
+
 FilterStatus Enforce(const RbacFilter& filter, FilterLevel level, Stream* stream,
                      Findings* findings) {
   const Rbac& rules = *filter.rules;
@@ -167,7 +230,12 @@ Truth Evaluate(const RbacPolicy& policy, Stream& stream, FilterLevel level,
   if (permitted == Truth::kFalse) return permitted;
   Truth identified = any_of(policy.principals);
   if (identified == Truth::kFalse) return identified;
-  if (policy.has_condition) return Truth::kUnknown;
+  if (policy.has_condition) {
+    if (unknown != nullptr) {
+      unknown->push_back("the CEL condition of " + policy.name + " cannot be seen through");
+    }
+    return Truth::kUnknown;
+  }
   if (permitted == Truth::kUnknown || identified == Truth::kUnknown) return Truth::kUnknown;
   return Truth::kTrue;
 }
@@ -184,11 +252,19 @@ std::string RbacDetails(std::string_view policy_id) {
 
 FilterStatus RunRbac(const RbacFilter& filter, FilterLevel level, Stream* stream) {
   Findings findings;
-  if (filter.shadow_rules) RunShadow(filter, level, stream, &findings);
+  if (filter.shadow_matcher != nullptr) {
+    RunShadowMatcher(filter, level, stream, &findings);
+  } else if (filter.shadow_rules) {
+    RunShadow(filter, level, stream, &findings);
+  }
   // The network filter publishes what its shadow rules found, at once, and nothing else.
   if (level == FilterLevel::kNetwork) Publish(filter, findings, &stream->network_rbac);
   FilterStatus status = FilterStatus::kContinue;
-  if (filter.rules) status = Enforce(filter, level, stream, &findings);
+  if (filter.matcher != nullptr) {
+    status = EnforceMatcher(filter, level, stream, &findings);
+  } else if (filter.rules) {
+    status = Enforce(filter, level, stream, &findings);
+  }
   if (level == FilterLevel::kHttp) Publish(filter, findings, &stream->http_rbac);
   return status;
 }

@@ -45,6 +45,8 @@ bool MatchesQuery(const RouteMatch& match, std::string_view path) {
                      });
 }
 
+}  // namespace
+
 Truth MatchesRoute(const RouteMatch& match, Stream* stream, std::vector<std::string>* unknown) {
   std::string_view path = stream->headers.path;
   if (!MatchesPath(match, PathWithoutQuery(path)) || !MatchesQuery(match, path)) {
@@ -64,7 +66,10 @@ Truth MatchesRoute(const RouteMatch& match, Stream* stream, std::vector<std::str
   return result;
 }
 
+namespace {
+
 bool ClusterExists(const ProxyConfig& proxy, const std::string& cluster) {
+  if (!proxy.clusters_known) return true;
   if (cluster == "PassthroughCluster" || cluster == "BlackHoleCluster") return true;
   return std::find(proxy.clusters.begin(), proxy.clusters.end(), cluster) != proxy.clusters.end();
 }
@@ -192,11 +197,19 @@ RouteChoice RouteTable::Find(Stream* stream) const {
     }
   }
   if (!stream->headers.has_path) return choice;
+  if (!choice.host->opaque.empty()) {
+    choice.unknown =
+        choice.host->opaque + " of virtual host " + choice.host->name + " cannot be seen through";
+    return choice;
+  }
   for (const auto& route : choice.host->routes) {
     std::vector<std::string> unknown;
     Truth matched = MatchesRoute(route.match, stream, &unknown);
     if (matched == Truth::kFalse) continue;
     if (matched == Truth::kUnknown) choice.unknown = Join(unknown, "; ");
+    if (!route.opaque.empty()) {
+      choice.unknown = route.opaque + " of route " + route.name + " cannot be seen through";
+    }
     choice.kind = RouteChoice::Kind::kRoute;
     choice.route = &route;
     return choice;

@@ -26,6 +26,7 @@ class RouteTable {
  public:
   explicit RouteTable(const RouteConfiguration& routes);
 
+  const RouteConfiguration& routes() const { return routes_; }
   RouteChoice Find(Stream* stream) const;
   // Exact, longest `*suffix`, longest `prefix*`, `*`; null: none.
   const VirtualHost* FindHost(std::string_view authority) const;
@@ -41,6 +42,9 @@ class RouteTable {
   std::vector<Wildcard> suffixes_, prefixes_;  // longest first
   const VirtualHost* default_ = nullptr;
 };
+
+// Whether a route's condition holds; reasons for kUnknown go into `unknown`.
+Truth MatchesRoute(const RouteMatch& match, Stream* stream, std::vector<std::string>* unknown);
 
 // The router filter: the answer of a route, or what it forwards. `choice` is of the route table, or
 // kDefault for the one route of an inbound chain to `cluster`.

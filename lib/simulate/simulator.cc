@@ -282,6 +282,12 @@ struct ProxySimulator::Impl {
 
   void RunListener(const PreparedListener& listener, Stream* stream) const {
     const Connection& connection = stream->request->connection;
+    if (!listener.config->opaque.empty()) {
+      EndUndetermined(stream,
+                      "parts of listener " + listener.config->name +
+                          " that cannot be seen through: " + Join(listener.config->opaque, ", "));
+      return;
+    }
     ConnectionFacts facts = Inspect(*listener.config, *stream->request);
     ChainChoice choice = listener.config->waypoint
                              ? ChooseAtWaypoint(*listener.config, connection, facts)
@@ -295,6 +301,16 @@ struct ProxySimulator::Impl {
       return;
     }
     const FilterChain& chain = *choice.chain;
+    if (!chain.opaque_transport.empty()) {
+      EndUndetermined(stream,
+                      "transport socket " + chain.opaque_transport + " cannot be seen through");
+      return;
+    }
+    if (chain.tls && !chain.tls->opaque.empty()) {
+      EndUndetermined(stream,
+                      "TLS settings that cannot be seen through: " + Join(chain.tls->opaque, ", "));
+      return;
+    }
     if (stream->trace) {
       stream->AddStep(Stage::kMtls, Step::Result::kMatch, DescribeChain(chain, facts),
                       OriginOf(chain.mtls));
@@ -396,8 +412,10 @@ struct ProxySimulator::Impl {
       RunHttp(chain, **config, negotiated, stream);
       return false;
     }
-    EndUndetermined(stream,
-                    "filter " + std::get<OpaqueFilter>(filter).name + " cannot be seen through");
+    const OpaqueFilter& opaque = std::get<OpaqueFilter>(filter);
+    if (opaque.effect == OpaqueFilter::Effect::kIstioAuthn) stream->istio_authn = true;
+    if (opaque.effect != OpaqueFilter::Effect::kUnknown) return true;
+    EndUndetermined(stream, "filter " + opaque.name + " cannot be seen through");
     return false;
   }
 

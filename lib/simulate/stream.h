@@ -76,6 +76,7 @@ struct Stream {
   // What stands behind the shadow policy id of CUSTOM, for the blame of an authorizer's answer.
   const RbacPolicy* custom_policy = nullptr;
   bool opaque_filter_seen = false;  // metadata of others may stand there
+  bool istio_authn = false;         // Istio's former filter has left its metadata
 
   void AddStep(Stage stage, Step::Result result, std::string text, const Origin& origin = {}) {
     if (!trace) return;

@@ -160,8 +160,14 @@ void BecomeGatewayError(Verdict* verdict) {
 }  // namespace
 
 struct World::Impl {
-  explicit Impl(std::shared_ptr<const Mesh> m) : mesh(std::move(m)), compiler(mesh) {
+  Impl(std::shared_ptr<const Mesh> m,
+       const std::vector<std::shared_ptr<const ProxyConfig>>& configs)
+      : mesh(std::move(m)), compiler(mesh) {
     for (const auto& workload : mesh->workloads()) slots.try_emplace(&workload);
+    for (const auto& proxy : configs) {
+      const Workload* workload = mesh->FindWorkload(proxy->ns, proxy->workload);
+      if (workload != nullptr) dumped.try_emplace(workload, proxy);
+    }
   }
 
   struct Slot {
@@ -172,7 +178,9 @@ struct World::Impl {
   const ProxySimulator& Proxy(const Workload& workload) {
     Slot& slot = slots.at(&workload);
     std::call_once(slot.once, [&] {
-      slot.simulator = std::make_unique<ProxySimulator>(compiler.Compile(workload));
+      auto found = dumped.find(&workload);
+      slot.simulator = std::make_unique<ProxySimulator>(
+          found != dumped.end() ? found->second : compiler.Compile(workload));
     });
     return *slot.simulator;
   }
@@ -181,15 +189,11 @@ struct World::Impl {
   Verdict RunProxy(const Approach& approach, Detail detail) {
     const Workload& workload = *approach.destination;
     const Connection& connection = approach.request.connection;
-    switch (workload.mode) {
-      case ProxyMode::kNone:
-        return RunWithoutProxy(approach.request);
-      case ProxyMode::kAmbient:
+    if (!dumped.contains(&workload)) {
+      if (workload.mode == ProxyMode::kNone) return RunWithoutProxy(approach.request);
+      if (workload.mode == ProxyMode::kAmbient) {
         return RunZtunnel(Ztunnel(), workload, approach.request, detail);
-      case ProxyMode::kSidecar:
-      case ProxyMode::kGateway:
-      case ProxyMode::kWaypoint:
-        break;
+      }
     }
     if (connection.hbone && !AcceptsPeer(mesh->config(), connection)) {
       Verdict verdict;
@@ -431,9 +435,12 @@ struct World::Impl {
   std::unordered_map<const Workload*, Slot> slots;
   std::once_flag ztunnel_once;
   std::unique_ptr<const ZtunnelConfig> ztunnel;
+  std::unordered_map<const Workload*, std::shared_ptr<const ProxyConfig>> dumped;
 };
 
-World::World(std::shared_ptr<const Mesh> mesh) : impl_(std::make_unique<Impl>(std::move(mesh))) {}
+World::World(std::shared_ptr<const Mesh> mesh,
+             const std::vector<std::shared_ptr<const ProxyConfig>>& dumped)
+    : impl_(std::make_unique<Impl>(std::move(mesh), dumped)) {}
 World::~World() = default;
 
 const Mesh& World::mesh() const {

@@ -1,0 +1,1034 @@
+// Compares each dump with the configuration that the manifests compile into, chain by chain: which
+// policies stand there, whether rules of the same name decide alike, the order of the security
+// filters and the settings of the connection manager, who may come in plaintext. Chains are paired
+// by what they match, so that another order or spelling (older releases of Istio write header
+// matchers otherwise) is no difference; a chain that only one side has is judged by what it lets
+// in.
+//
+// "Decide alike" is settled by requests made of the values in both rules: two simulators answer
+// each, and the first that gets two verdicts is the evidence. Rules whose conditions are equal are
+// not asked about.
+
+#include "analyze/drift.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "analyze/drift_certificates.h"
+#include "base/text.h"
+#include "proxy/compile.h"
+#include "proxy/emit_match.h"
+#include "simulate/approach.h"
+#include "simulate/filter_chain.h"
+
+namespace meshproof {
+namespace {
+
+using Manager = std::shared_ptr<const HttpConnectionManager>;
+
+// The security filters of a chain, HTTP and network ones in order.
+struct ChainView {
+  const FilterChain* chain = nullptr;
+  const HttpConnectionManager* manager = nullptr;
+  struct Filter {
+    std::string kind;  // "rbac DENY", "jwt_authn", "ext_authz", "rbac shadow"
+    const RbacFilter* rbac = nullptr;
+    const JwtFilter* jwt = nullptr;
+    const ExtAuthzFilter* ext_authz = nullptr;
+    std::string opaque;  // a filter that cannot be seen through
+  };
+  std::vector<Filter> filters;
+};
+
+std::string KindOf(const RbacFilter& filter) {
+  if (filter.matcher != nullptr) return "rbac matcher";
+  if (!filter.rules) return filter.shadow_rules ? "rbac shadow" : "rbac without rules";
+  switch (filter.rules->action) {
+    case Rbac::Action::kAllow:
+      return "rbac ALLOW";
+    case Rbac::Action::kDeny:
+      return "rbac DENY";
+    case Rbac::Action::kLog:
+      return "rbac LOG";
+  }
+  return "rbac";
+}
+
+struct Viewer {
+  ChainView* view;
+  void operator()(const RbacFilter& filter) const {
+    view->filters.push_back({KindOf(filter), &filter, nullptr, nullptr, ""});
+  }
+  void operator()(const JwtFilter& filter) const {
+    view->filters.push_back({"jwt_authn", nullptr, &filter, nullptr, ""});
+  }
+  void operator()(const ExtAuthzFilter& filter) const {
+    view->filters.push_back({"ext_authz " + filter.provider, nullptr, nullptr, &filter, ""});
+  }
+  void operator()(const OpaqueFilter& filter) const {
+    if (filter.effect != OpaqueFilter::Effect::kUnknown) return;
+    view->filters.push_back({filter.name, nullptr, nullptr, nullptr, filter.name});
+  }
+  void operator()(const TcpProxy&) const {}
+  void operator()(const Manager& manager) const {
+    view->manager = manager.get();
+    for (const HttpFilter& filter : manager->http_filters) std::visit(*this, filter);
+  }
+};
+
+ChainView ViewOf(const FilterChain& chain) {
+  ChainView view;
+  view.chain = &chain;
+  if (chain.filters != nullptr) {
+    for (const NetworkFilter& filter : *chain.filters) std::visit(Viewer{&view}, filter);
+  }
+  return view;
+}
+
+// What tells chains apart: their match, in any order of its lists.
+std::string KeyOf(const FilterChain& chain) {
+  const FilterChainMatch& match = chain.match;
+  auto sorted = [](std::vector<std::string> texts) {
+    std::sort(texts.begin(), texts.end());
+    return Join(texts, ",");
+  };
+  std::vector<std::string> ranges;
+  for (const CidrRange& range : match.prefix_ranges) ranges.push_back(ToString(range));
+  return std::to_string(match.destination_port) + "|" + match.transport_protocol + "|" +
+         sorted(match.application_protocols) + "|" + sorted(match.server_names) + "|" +
+         sorted(ranges);
+}
+
+std::string PortText(const FilterChain& chain) {
+  return chain.match.destination_port == 0 ? std::string("every other port")
+                                           : "port " + std::to_string(chain.match.destination_port);
+}
+
+// The policies of a chain: every key with what stands behind it.
+struct PolicyPlace {
+  const RbacPolicy* policy = nullptr;
+  Rbac::Action action = Rbac::Action::kAllow;
+  bool shadow = false;
+};
+using Policies = std::map<std::string, PolicyPlace>;
+
+Policies PoliciesOf(const ChainView& view) {
+  Policies policies;
+  for (const auto& filter : view.filters) {
+    if (filter.rbac == nullptr) continue;
+    auto add = [&](const std::optional<Rbac>& rules, bool shadow) {
+      if (!rules) return;
+      for (const auto& policy : rules->policies) {
+        policies[policy->name] = {policy.get(), rules->action, shadow};
+      }
+    };
+    add(filter.rbac->shadow_rules, true);
+    add(filter.rbac->rules, false);
+  }
+  return policies;
+}
+
+// The order of lists that are OR or AND does not count.
+Json Canonical(const Json& value) {
+  if (value.is_array()) {
+    std::vector<std::pair<std::string, Json>> items;
+    for (const Json& item : value.as_array()) {
+      Json canonical = Canonical(item);
+      items.emplace_back(WriteJson(canonical), std::move(canonical));
+    }
+    std::sort(items.begin(), items.end(),
+              [](const auto& a, const auto& b) { return a.first < b.first; });
+    Json out = Json::MakeArray();
+    for (auto& item : items) out.Append(std::move(item.second));
+    return out;
+  }
+  if (!value.is_object()) return value;
+  Json::Object fields;
+  for (const auto& [key, child] : value.as_object()) fields.emplace_back(key, Canonical(child));
+  std::sort(fields.begin(), fields.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  return Json(std::move(fields));
+}
+
+std::string TextOf(const RbacPolicy& policy) {
+  RbacFilter filter;
+  filter.rules.emplace();
+  RbacPolicy plain = policy;
+  plain.name = "p";
+  filter.rules->policies.push_back(std::make_shared<const RbacPolicy>(std::move(plain)));
+  return WriteJson(Canonical(EmitRbacFilter(filter, false)));
+}
+
+// Requests that meet a predicate, or come near: one for each value in it.
+class Prober {
+ public:
+  explicit Prober(std::vector<ProxyRequest> seeds) : requests_(std::move(seeds)) {}
+
+  std::vector<ProxyRequest> Take() { return std::move(requests_); }
+
+  void Add(const RbacPolicy& policy) {
+    std::vector<ProxyRequest> out;
+    std::vector<ProxyRequest> base(requests_.begin(),
+                                   requests_.begin() + std::min<ptrdiff_t>(kSeeds, Size()));
+    for (const ProxyRequest& seed : base) {
+      for (const Predicate& permission : policy.permissions) {
+        for (ProxyRequest& met : Meet(permission, {seed})) {
+          for (const Predicate& principal : policy.principals) {
+            for (ProxyRequest& both : Meet(principal, {met})) out.push_back(std::move(both));
+            if (out.size() > kMost) break;
+          }
+          if (out.size() > kMost) break;
+        }
+      }
+    }
+    requests_.insert(requests_.end(), out.begin(), out.end());
+  }
+
+ private:
+  static constexpr ptrdiff_t kSeeds = 2;
+  static constexpr size_t kMost = 600, kFew = 48;
+  ptrdiff_t Size() const { return static_cast<ptrdiff_t>(requests_.size()); }
+
+  static std::vector<std::string> Examples(const StringMatcher& matcher) {
+    using Kind = StringMatcher::Kind;
+    switch (matcher.kind) {
+      case Kind::kExact:
+        return {matcher.value};
+      case Kind::kPrefix:
+        return {matcher.value, matcher.value + "x"};
+      case Kind::kSuffix:
+        return {matcher.value, "x" + matcher.value};
+      case Kind::kContains:
+        return {"x" + matcher.value + "x"};
+      case Kind::kRegex:
+        return ExamplesOfRegex(matcher);
+    }
+    return {};
+  }
+
+  // Istio's own patterns; whatever else is tried as it stands.
+  static std::vector<std::string> ExamplesOfRegex(const StringMatcher& matcher) {
+    std::string plain = matcher.value;
+    auto replace = [&plain](std::string_view from, std::string_view to) {
+      for (size_t at = plain.find(from); at != std::string::npos; at = plain.find(from, at)) {
+        plain.replace(at, from.size(), to);
+        at += to.size();
+      }
+    };
+    replace("(.+/|)", "");
+    replace("(/.+)?", "");
+    replace(".*/ns/", "spiffe://cluster.local/ns/");
+    if (plain.ends_with("/.*")) replace("/.*", "/sa/x");
+    replace(".*", "x");
+    replace(".+", "x");
+    std::erase(plain, '\\');
+    std::vector<std::string> found;
+    for (const std::string& text : {plain, std::string("x"), std::string("/x")}) {
+      if (matcher.Matches(text)) found.push_back(text);
+    }
+    return found;
+  }
+
+  static std::vector<ProxyRequest> Meet(const Predicate& predicate,
+                                        std::vector<ProxyRequest> from) {
+    std::vector<ProxyRequest> out;
+    if (const auto* both = std::get_if<AndPredicate>(&predicate.match)) {
+      for (const Predicate& child : both->all) {
+        from = Meet(child, std::move(from));
+        if (from.size() > kFew) from.resize(kFew);
+      }
+      return from;
+    }
+    if (const auto* either = std::get_if<OrPredicate>(&predicate.match)) {
+      for (const Predicate& child : either->any) {
+        for (ProxyRequest& request : Meet(child, from)) out.push_back(std::move(request));
+        if (out.size() > kFew) break;
+      }
+      return out;
+    }
+    if (const auto* negated = std::get_if<NotPredicate>(&predicate.match)) {
+      // Left as it is, and with what is forbidden.
+      out = from;
+      if (!negated->inner.empty()) {
+        for (ProxyRequest& request : Meet(negated->inner.front(), from)) {
+          out.push_back(std::move(request));
+        }
+      }
+      return out;
+    }
+    for (const ProxyRequest& request : from) {
+      for (ProxyRequest& met : Leaf(predicate, request)) out.push_back(std::move(met));
+    }
+    return out.empty() ? from : out;
+  }
+
+  static std::vector<ProxyRequest> Leaf(const Predicate& predicate, const ProxyRequest& request) {
+    std::vector<ProxyRequest> out;
+    auto each = [&](const std::vector<std::string>& values, auto set) {
+      for (const std::string& value : values) {
+        ProxyRequest changed = request;
+        set(&changed, value);
+        out.push_back(std::move(changed));
+      }
+    };
+    if (const auto* path = std::get_if<UrlPathPredicate>(&predicate.match)) {
+      each(Examples(path->path), [](ProxyRequest* r, const std::string& v) {
+        r->path = v.starts_with('/') ? v : "/" + v;
+      });
+    } else if (const auto* pattern = std::get_if<PathTemplatePredicate>(&predicate.match)) {
+      std::string filled;
+      for (char c : pattern->path_template)
+        filled += c == '*' ? std::string("x") : std::string(1, c);
+      each({filled}, [](ProxyRequest* r, const std::string& v) { r->path = v; });
+    } else if (const auto* header = std::get_if<HeaderPredicate>(&predicate.match)) {
+      const HeaderMatcher& matcher = header->header;
+      std::vector<std::string> values = matcher.kind == HeaderMatcher::Kind::kString
+                                            ? Examples(matcher.string)
+                                            : std::vector<std::string>{"x"};
+      std::string name = ToLower(matcher.name);
+      each(values, [&](ProxyRequest* r, const std::string& v) {
+        if (name == ":method") {
+          r->method = v;
+        } else if (name == ":authority" || name == "host") {
+          r->authority = v;
+        } else if (name == ":path") {
+          r->path = v;
+        } else {
+          r->headers.emplace_back(matcher.name, v);
+        }
+      });
+    } else if (const auto* peer = std::get_if<AuthenticatedPredicate>(&predicate.match)) {
+      std::vector<std::string> values =
+          peer->principal_name ? Examples(*peer->principal_name) : std::vector<std::string>{};
+      each(values, SetPeer);
+    } else if (const auto* state = std::get_if<FilterStatePredicate>(&predicate.match)) {
+      each(Examples(state->value), SetPeer);
+    } else if (const auto* address = std::get_if<AddressPredicate>(&predicate.match)) {
+      ProxyRequest changed = request;
+      if (address->field == AddressField::kDestination) {
+        changed.connection.destination = Address{address->range.address};
+      } else {
+        changed.connection.source = Address{address->range.address};
+      }
+      out.push_back(std::move(changed));
+    } else if (const auto* metadata = std::get_if<MetadataPredicate>(&predicate.match)) {
+      MeetClaim(*metadata, request, &out);
+    } else if (const auto* name = std::get_if<ServerNamePredicate>(&predicate.match)) {
+      each(Examples(name->name),
+           [](ProxyRequest* r, const std::string& v) { r->connection.sni = v; });
+    }
+    return out;
+  }
+
+  static void SetPeer(ProxyRequest* request, const std::string& name) {
+    if (!request->connection.certificate) return;
+    request->connection.certificate->uri_sans = {name};
+  }
+
+  static const StringMatcher* AnyString(const ValueMatcher& value) {
+    if (value.kind == ValueMatcher::Kind::kString) return &value.string;
+    for (const ValueMatcher& child : value.children) {
+      if (const StringMatcher* found = AnyString(child)) return found;
+    }
+    return nullptr;
+  }
+
+  static void MeetClaim(const MetadataPredicate& metadata, const ProxyRequest& request,
+                        std::vector<ProxyRequest>* out) {
+    const StringMatcher* matcher = AnyString(metadata.value);
+    if (metadata.path.size() < 2 || matcher == nullptr) return;
+    for (const std::string& value : Examples(*matcher)) {
+      ProxyRequest changed = request;
+      Json claims = changed.claims.value_or(Json::MakeObject());
+      Json leaf = value;
+      for (size_t i = metadata.path.size() - 1; i > 1; --i) {
+        leaf = Json::MakeObject({{metadata.path[i], std::move(leaf)}});
+      }
+      if (claims.Find(metadata.path[1]) == nullptr) claims.Set(metadata.path[1], std::move(leaf));
+      changed.claims = std::move(claims);
+      out->push_back(std::move(changed));
+    }
+  }
+
+  std::vector<ProxyRequest> requests_;
+};
+
+std::string VerdictText(const Verdict& verdict) {
+  std::string text(ToString(verdict.outcome));
+  if (verdict.status != 0) text += " " + std::to_string(verdict.status);
+  return text;
+}
+
+std::string RequestText(const ProxyRequest& request) {
+  std::string text = request.method + " " + request.path;
+  if (request.authority && *request.authority != "x") text += " host " + *request.authority;
+  text += " to port " + std::to_string(request.connection.destination_port);
+  for (const auto& [name, value] : request.headers) text += ", " + name + ": " + value;
+  if (request.connection.certificate && !request.connection.certificate->uri_sans.empty()) {
+    text += ", as " + request.connection.certificate->uri_sans.front();
+  } else {
+    text += ", in plaintext";
+  }
+  if (const auto* ip = std::get_if<IpAddress>(&request.connection.source.value)) {
+    text += ", from " + ToString(*ip);
+  }
+  if (request.claims) text += ", with claims " + WriteJson(*request.claims);
+  return text;
+}
+
+class Comparer {
+ public:
+  Comparer(const DriftInput& input, size_t index, const Workload& workload,
+           std::shared_ptr<const ProxyConfig> expected, std::vector<DriftDifference>* out)
+      : input_(input),
+        dump_(input.dumps.proxies[index]),
+        index_(index),
+        workload_(workload),
+        expected_(std::move(expected)),
+        who_(workload.ns + "/" + workload.name),
+        out_(*out) {}
+
+  void Compare() {
+    if (dump_.has_listeners) {
+      PairChains();
+      ComparePolicies();
+      CompareProviders();
+      CompareOrder();
+      CompareSettings();
+      ComparePlaintext();
+    }
+    CompareClusters();
+  }
+
+ private:
+  struct Pair {
+    ChainView expected, got;
+    std::string listener;
+  };
+
+  DriftDifference& Add(std::string code, Span span, std::string message) {
+    DriftDifference difference;
+    difference.code = std::move(code);
+    difference.proxy = index_;
+    difference.span = span ? span : dump_.span;
+    difference.message = std::move(message);
+    out_.push_back(std::move(difference));
+    return out_.back();
+  }
+
+  const Listener* Find(const ProxyConfig& config, const Listener& like) const {
+    for (const Listener& listener : config.listeners) {
+      if (listener.name == like.name) return &listener;
+    }
+    for (const Listener& listener : config.listeners) {
+      if (listener.port == like.port && listener.address == like.address) return &listener;
+    }
+    return nullptr;
+  }
+
+  void PairChains() {
+    for (const Listener& expected : expected_->listeners) {
+      const Listener* got = Find(*dump_.config, expected);
+      if (got == nullptr) continue;
+      std::map<std::string, const FilterChain*> by_key;
+      for (const FilterChain& chain : got->filter_chains) by_key.emplace(KeyOf(chain), &chain);
+      for (const FilterChain& chain : expected.filter_chains) {
+        auto found = by_key.find(KeyOf(chain));
+        if (found == by_key.end()) continue;
+        pairs_.push_back({ViewOf(chain), ViewOf(*found->second), got->name});
+      }
+    }
+  }
+
+  // MP0901: policies that are missing or that nobody wrote. MP0902: the same name, another meaning.
+  void ComparePolicies() {
+    struct Seen {
+      std::set<std::string> ports;
+      const PolicyPlace* place = nullptr;
+      PolicyPlace kept;
+    };
+    std::map<std::string, Seen> missing, extra;  // by "ns/name (ACTION)"
+    std::map<std::string, Pair*> changed;        // by key
+    std::map<std::string, std::string> expected_texts;
+    for (Pair& pair : pairs_) {
+      Policies expected = PoliciesOf(pair.expected);
+      Policies got = PoliciesOf(pair.got);
+      std::set<std::string> expected_objects, got_objects;
+      for (const auto& [key, place] : expected) expected_objects.insert(ObjectOf(key));
+      for (const auto& [key, place] : got) got_objects.insert(ObjectOf(key));
+      for (const auto& [key, place] : expected) {
+        if (got.contains(key)) {
+          if (!SameMeaning(place, got.at(key))) changed.emplace(key, &pair);
+        } else if (got_objects.contains(ObjectOf(key))) {
+          changed.emplace(key, &pair);  // the policy is there, this rule of it is not
+        } else {
+          Seen& seen = missing[ObjectOf(key)];
+          seen.ports.insert(PortText(*pair.got.chain));
+          seen.kept = place;
+        }
+      }
+      for (const auto& [key, place] : got) {
+        if (expected.contains(key)) continue;
+        if (expected_objects.contains(ObjectOf(key))) {
+          changed.emplace(key, &pair);
+          continue;
+        }
+        Seen& seen = extra[ObjectOf(key)];
+        seen.ports.insert(PortText(*pair.got.chain));
+        seen.kept = place;
+      }
+    }
+    for (const auto& [name, seen] : missing) {
+      const Origin& origin = seen.kept.policy->origin;
+      auto& difference = Add(
+          "MP0901", origin.object != nullptr ? origin.object->span : Span(),
+          "policy `" + name + "` is missing in the proxy of " + who_ + " on " + List(seen.ports) +
+              ": what it says is not enforced there; see whether istiod pushed the update (" +
+              "istioctl proxy-status) or the dump is older than the policy");
+      difference.object = origin.object;
+      difference.detail = who_ + " missing " + name;
+      difference.related.push_back({dump_.span, "the dump of " + who_});
+    }
+    for (const auto& [name, seen] : extra) {
+      auto& difference =
+          Add("MP0901", DumpSpan(*seen.kept.policy),
+              "policy `" + name + "` is in the proxy of " + who_ + " on " + List(seen.ports) +
+                  ", but no manifest has it: somebody applied it by hand or it was deleted " +
+                  "without reaching the proxy; add it to the manifests or delete it");
+      difference.detail = who_ + " extra " + name;
+    }
+    CompareMeanings(changed);
+  }
+
+  // A policy's place in the dump; origins may point to the manifest.
+  Span DumpSpan(const RbacPolicy& policy) const {
+    if (!policy.permissions.empty() && policy.permissions.front().span) {
+      return policy.permissions.front().span;
+    }
+    return policy.origin.span;
+  }
+
+  static std::string ObjectOf(const std::string& key) {
+    auto parsed = ParsePolicyKey(key);
+    return parsed ? std::string(parsed->ns) + "/" + std::string(parsed->name) : key;
+  }
+
+  static std::string List(const std::set<std::string>& texts) {
+    return Join(std::vector<std::string>(texts.begin(), texts.end()), ", ");
+  }
+
+  bool SameMeaning(const PolicyPlace& a, const PolicyPlace& b) const {
+    return a.action == b.action && a.shadow == b.shadow && TextOf(*a.policy) == TextOf(*b.policy);
+  }
+
+  void CompareMeanings(const std::map<std::string, Pair*>& changed) {
+    if (changed.empty()) return;
+    ProxySimulator expected(expected_);
+    ProxySimulator got(dump_.config);
+    std::set<std::string> reported;
+    for (const auto& [key, pair] : changed) {
+      if (reported.contains(ObjectOf(key))) continue;
+      Prober prober(Seeds(*pair));
+      Policies before = PoliciesOf(pair->expected), after = PoliciesOf(pair->got);
+      for (const Policies* side : {&before, &after}) {
+        auto found = side->find(key);
+        if (found != side->end()) prober.Add(*found->second.policy);
+      }
+      for (const ProxyRequest& request : prober.Take()) {
+        Verdict wanted = expected.Run(request);
+        Verdict seen = got.Run(request);
+        if (wanted.outcome == Outcome::kUndetermined || seen.outcome == Outcome::kUndetermined) {
+          continue;
+        }
+        if (wanted.outcome == seen.outcome && wanted.status == seen.status) continue;
+        reported.insert(ObjectOf(key));
+        const PolicyPlace* place = after.contains(key) ? &after.at(key) : &before.at(key);
+        auto& difference = Add(
+            "MP0902", after.contains(key) ? DumpSpan(*place->policy) : place->policy->origin.span,
+            "rule `" + key + "` decides otherwise in the proxy of " + who_ +
+                " than in the manifests: " + RequestText(request) + " gets " + VerdictText(seen) +
+                " there and " + VerdictText(wanted) + " by the manifests; find out which of the " +
+                "two is meant, and apply it");
+        difference.certainty = Certainty::kProven;
+        difference.detail = who_ + " " + key;
+        if (before.contains(key)) {
+          difference.object = before.at(key).policy->origin.object;
+          difference.related.push_back({before.at(key).policy->origin.span, "the manifest's rule"});
+        }
+        break;
+      }
+    }
+  }
+
+  // Requests on the chain's port, as the mesh's workloads and strangers send them.
+  std::vector<ProxyRequest> Seeds(const Pair& pair) const {
+    ProxyRequest request;
+    request.now = input_.now;
+    request.authority = "x";
+    request.ext_authz = ExtAuthzAnswer::kAllow;
+    uint32_t port = pair.got.chain->match.destination_port;
+    if (expected_->mode == ProxyMode::kGateway) {
+      for (const Listener& listener : expected_->listeners) {
+        if (listener.name == pair.listener) port = listener.port;
+      }
+    }
+    request.connection.destination_port = port != 0 ? port : 8080;
+    request.connection.source = Address{*ParseIpAddress("198.51.100.77")};
+    request.connection.destination = Address{*ParseIpAddress("10.244.0.1")};
+    if (!workload_.ips.empty()) request.connection.destination = Address{workload_.ips.front()};
+    if (pair.got.manager == nullptr) request.protocol = WireProtocol::kTcp;
+    ProxyRequest mesh = request;
+    mesh.connection.tls = WireTls::kTls;
+    mesh.connection.alpn = MeshAlpn(request.protocol);
+    Certificate certificate;
+    certificate.uri_sans = {"spiffe://" + expected_->trust_domain + "/ns/other/sa/stranger"};
+    mesh.connection.certificate = certificate;
+    return {mesh, request};
+  }
+
+  // MP0901 for RequestAuthentication: issuers.
+  void CompareProviders() {
+    std::map<std::string, std::set<std::string>> missing, extra;
+    std::map<std::string, const JwtProvider*> places;
+    for (const Pair& pair : pairs_) {
+      auto issuers = [](const ChainView& view) {
+        std::map<std::string, const JwtProvider*> found;
+        for (const auto& filter : view.filters) {
+          if (filter.jwt == nullptr) continue;
+          for (const JwtProvider& provider : filter.jwt->providers) {
+            found[provider.issuer] = &provider;
+          }
+        }
+        return found;
+      };
+      auto expected = issuers(pair.expected), got = issuers(pair.got);
+      // Without the filter the order of filters tells it.
+      if (expected.empty() || got.empty()) continue;
+      for (const auto& [issuer, provider] : expected) {
+        if (got.contains(issuer)) continue;
+        missing[issuer].insert(PortText(*pair.got.chain));
+        places[issuer] = provider;
+      }
+      for (const auto& [issuer, provider] : got) {
+        if (expected.contains(issuer)) continue;
+        extra[issuer].insert(PortText(*pair.got.chain));
+        places[issuer] = provider;
+      }
+    }
+    for (const auto& [issuer, ports] : missing) {
+      auto& difference =
+          Add("MP0901", places[issuer]->origin.span,
+              "the proxy of " + who_ + " does not know JWT issuer `" + issuer + "` on " +
+                  List(ports) + ": its tokens are refused with 401; see whether istiod pushed " +
+                  "the RequestAuthentication (istioctl proxy-status)");
+      difference.object = places[issuer]->origin.object;
+      difference.detail = who_ + " missing issuer " + issuer;
+    }
+    for (const auto& [issuer, ports] : extra) {
+      auto& difference =
+          Add("MP0901", places[issuer]->origin.span,
+              "the proxy of " + who_ + " accepts tokens of JWT issuer `" + issuer + "` on " +
+                  List(ports) + ", which no manifest names; add the RequestAuthentication to the " +
+                  "manifests or delete it");
+      difference.detail = who_ + " extra issuer " + issuer;
+    }
+  }
+
+  // MP0904: filters that are absent, put out of order or turned into mere shadows. An RBAC filter
+  // that is gone with its policies is told by them.
+  void CompareOrder() {
+    std::map<std::string, std::pair<std::set<std::string>, Span>> found;  // by message
+    for (const Pair& pair : pairs_) {
+      std::vector<std::string> expected = Kinds(pair.expected), got = Kinds(pair.got);
+      std::string message = OrderMessage(expected, got);
+      if (message.empty()) continue;
+      auto& [ports, span] = found[message];
+      ports.insert(PortText(*pair.got.chain));
+      if (!span) span = pair.got.chain->span;
+    }
+    for (const auto& [message, where] : found) {
+      auto& difference = Add("MP0904", where.second,
+                             "the security filters of " + who_ + " on " + List(where.first) +
+                                 " are not those of the manifests: " + message);
+      difference.detail = who_ + " filters " + message;
+    }
+  }
+
+  static std::vector<std::string> Kinds(const ChainView& view) {
+    std::vector<std::string> kinds;
+    for (const auto& filter : view.filters) kinds.push_back(filter.kind);
+    return kinds;
+  }
+
+  static std::string OrderMessage(const std::vector<std::string>& expected,
+                                  const std::vector<std::string>& got) {
+    if (expected == got) return "";
+    auto has = [](const std::vector<std::string>& list, const std::string& kind) {
+      return std::find(list.begin(), list.end(), kind) != list.end();
+    };
+    std::vector<std::string> notes;
+    for (const std::string& kind : expected) {
+      bool rbac = kind.starts_with("rbac");
+      if (!has(got, kind) && !rbac) notes.push_back("`" + kind + "` is absent");
+    }
+    bool shadow_only = std::any_of(expected.begin(), expected.end(), [&](const std::string& kind) {
+      return (kind == "rbac ALLOW" || kind == "rbac DENY") && !has(got, kind) &&
+             Count(got, "rbac shadow") > Count(expected, "rbac shadow");
+    });
+    if (shadow_only)
+      notes.emplace_back("rules stand there as shadow rules only, which enforce nothing");
+    for (const std::string& kind : got) {
+      bool rbac = kind.starts_with("rbac ") && kind != "rbac matcher";
+      if (!has(expected, kind) && !rbac) notes.push_back("`" + kind + "` stands there");
+    }
+    std::vector<std::string> common_expected, common_got;
+    for (const std::string& kind : expected) {
+      if (has(got, kind)) common_expected.push_back(kind);
+    }
+    for (const std::string& kind : got) {
+      if (has(expected, kind)) common_got.push_back(kind);
+    }
+    if (common_expected != common_got) notes.emplace_back("their order is another");
+    if (notes.empty()) return "";
+    return Join(notes, ", ") + " (expected " + Join(expected, ", ") + "; found " +
+           (got.empty() ? std::string("none") : Join(got, ", ")) + ")";
+  }
+
+  static size_t Count(const std::vector<std::string>& list, const std::string& kind) {
+    return static_cast<size_t>(std::count(list.begin(), list.end(), kind));
+  }
+
+  // MP0904: settings of the connection manager that change what the rules see.
+  void CompareSettings() {
+    std::map<std::string, std::pair<std::set<std::string>, Span>> found;
+    for (const Pair& pair : pairs_) {
+      if (pair.expected.manager == nullptr || pair.got.manager == nullptr) continue;
+      const HttpConnectionManager& a = *pair.expected.manager;
+      const HttpConnectionManager& b = *pair.got.manager;
+      auto note = [&](const std::string& setting, const std::string& expected,
+                      const std::string& got) {
+        if (expected == got) return;
+        auto& [ports, span] =
+            found["`" + setting + "` is " + got + " where the mesh settings give " + expected];
+        ports.insert(PortText(*pair.got.chain));
+        if (!span) span = pair.got.chain->span;
+      };
+      auto flag = [](bool value) { return std::string(value ? "true" : "false"); };
+      note("normalize_path", flag(a.path.normalize), flag(b.path.normalize));
+      note("merge_slashes", flag(a.path.merge_slashes), flag(b.path.merge_slashes));
+      note("path_with_escaped_slashes_action", Slashes(a), Slashes(b));
+      note("use_remote_address", flag(a.use_remote_address), flag(b.use_remote_address));
+      note("xff_num_trusted_hops", std::to_string(a.xff_num_trusted_hops),
+           std::to_string(b.xff_num_trusted_hops));
+      note("forward_client_cert_details", CertMode(a), CertMode(b));
+    }
+    for (const auto& [message, where] : found) {
+      auto& difference =
+          Add("MP0904", where.second,
+              "the connection manager of " + who_ + " on " + List(where.first) +
+                  " shapes requests otherwise than the manifests say, so rules on paths or " +
+                  "addresses see something else: " + message);
+      difference.detail = who_ + " setting " + message;
+    }
+  }
+
+  static std::string CertMode(const HttpConnectionManager& manager) {
+    return manager.forward_client_cert_details.empty() ? "SANITIZE"
+                                                       : manager.forward_client_cert_details;
+  }
+
+  static std::string Slashes(const HttpConnectionManager& manager) {
+    switch (manager.path.escaped_slashes) {
+      case EscapedSlashes::kKeepUnchanged:
+        return "KEEP_UNCHANGED";
+      case EscapedSlashes::kRejectRequest:
+        return "REJECT_REQUEST";
+      case EscapedSlashes::kUnescapeAndRedirect:
+        return "UNESCAPE_AND_REDIRECT";
+      case EscapedSlashes::kUnescapeAndForward:
+        return "UNESCAPE_AND_FORWARD";
+    }
+    return "";
+  }
+
+  // MP0903: a port that takes plaintext in the dump and not by the manifests.
+  void ComparePlaintext() {
+    for (const Listener& expected : expected_->listeners) {
+      const Listener* got = Find(*dump_.config, expected);
+      if (got == nullptr || expected_->mode != ProxyMode::kSidecar) continue;
+      std::set<uint32_t> ports = {0};
+      for (const FilterChain& chain : got->filter_chains)
+        ports.insert(chain.match.destination_port);
+      FilterChainIndex expected_chains(expected), got_chains(*got);
+      for (uint32_t port : ports) {
+        if (port == kCapturePort) continue;
+        const FilterChain* open = Plaintext(got_chains, port);
+        if (open == nullptr || Plaintext(expected_chains, port) != nullptr) continue;
+        // A port of the dump alone falls under the chains for every other port.
+        const EffectiveMode& mode = ModeOf(expected, port);
+        auto& difference =
+            Add("MP0903", open->span,
+                "the proxy of " + who_ + " takes plaintext on " + PortText(*open) +
+                    " (filter chain `" + open->name + "`), and the manifests say STRICT: whoever " +
+                    "reaches the pod comes in without an identity; apply the PeerAuthentication "
+                    "again or restart the proxy");
+        difference.detail = who_ + " plaintext " + std::to_string(port);
+        if (mode.source != nullptr) {
+          difference.object = &mode.source->meta;
+          difference.related.push_back({mode.span, "the mode that is wanted"});
+        }
+      }
+    }
+  }
+
+  static constexpr uint32_t kCapturePort = 15006;
+
+  static const EffectiveMode& ModeOf(const Listener& listener, uint32_t port) {
+    static const EffectiveMode kNone;
+    for (uint32_t wanted : {port, 0U}) {
+      for (const FilterChain& chain : listener.filter_chains) {
+        if (chain.match.destination_port == wanted) return chain.mtls;
+      }
+    }
+    return kNone;
+  }
+
+  // The chain that takes plaintext HTTP or bytes on a port; null: none.
+  const FilterChain* Plaintext(const FilterChainIndex& chains, uint32_t port) const {
+    for (std::string_view protocol : {"", "http/1.1"}) {
+      ConnectionFacts facts;
+      facts.source = Address{*ParseIpAddress("198.51.100.77")};
+      facts.destination = Address{*ParseIpAddress("10.244.0.1")};
+      facts.destination_port = port == 0 ? kOtherPort : port;
+      facts.transport = "raw_buffer";
+      if (!protocol.empty()) facts.protocols.push_back(protocol);
+      ChainChoice choice = chains.Find(facts);
+      if (choice.chain != nullptr && !choice.chain->tls) return choice.chain;
+    }
+    return nullptr;
+  }
+  static constexpr uint32_t kOtherPort = 64999;
+
+  // MP0903: an outbound cluster that sends plaintext where mutual TLS is chosen.
+  void CompareClusters() {
+    std::set<std::string> reported;
+    for (const DumpCluster& cluster : dump_.clusters) {
+      auto parts = Split(cluster.name, '|');
+      if (parts.size() != 4 || parts[0] != "outbound" || cluster.tls || cluster.tls_by_endpoint) {
+        continue;
+      }
+      const MeshService* service = input_.mesh.FindService(parts[3]);
+      auto number = ParseUnsigned(parts[1]);
+      if (service == nullptr || !number) continue;
+      const MeshServicePort* port = service->FindPort(static_cast<int>(*number));
+      if (port == nullptr) continue;
+      for (size_t index : service->workloads) {
+        const Workload& endpoint = input_.mesh.workloads()[index];
+        ClientTlsChoice choice =
+            input_.mesh.ChooseClientTls(workload_, *service, *port, parts[2], endpoint);
+        if (choice.kind != ClientTlsChoice::Kind::kMeshMtls) continue;
+        auto& difference =
+            Add("MP0903", cluster.span,
+                "the proxy of " + who_ + " calls `" + std::string(parts[3]) + ":" +
+                    std::string(parts[1]) + "` without TLS (cluster `" + cluster.name +
+                    "` has no TLS context), and the manifests give mutual TLS (" + choice.reason +
+                    "); see which DestinationRule or EnvoyFilter the proxy has");
+        difference.detail = who_ + " cluster " + cluster.name;
+        break;
+      }
+    }
+  }
+
+  const DriftInput& input_;
+  const ProxyDump& dump_;
+  size_t index_;
+  const Workload& workload_;
+  std::shared_ptr<const ProxyConfig> expected_;
+  std::string who_;
+  std::vector<Pair> pairs_;
+  std::vector<DriftDifference>& out_;
+};
+
+std::string WhoOf(const ProxyDump& dump) {
+  if (dump.config->workload.empty()) return dump.file;
+  return dump.config->ns + "/" + (dump.pod.empty() ? dump.config->workload : dump.pod);
+}
+
+// MP0906: istiod hands out a key set of its own making where it cannot fetch the real one: one RSA
+// key whose modulus is the URI in base64 (or, before, an empty or well-known one).
+void FindPlaceholders(const DriftInput& input, size_t index, std::vector<DriftDifference>* out) {
+  const ProxyDump& dump = input.dumps.proxies[index];
+  std::set<std::string> seen;
+  for (const Listener& listener : dump.config->listeners) {
+    for (const FilterChain& chain : listener.filter_chains) {
+      ChainView view = ViewOf(chain);
+      for (const auto& filter : view.filters) {
+        if (filter.jwt == nullptr) continue;
+        for (const JwtProvider& provider : filter.jwt->providers) {
+          if (!provider.local_jwks || !IsPlaceholderKeySet(*provider.local_jwks)) continue;
+          if (!seen.insert(provider.issuer).second) continue;
+          DriftDifference difference;
+          difference.code = "MP0906";
+          difference.proxy = index;
+          difference.span = provider.origin.span ? provider.origin.span : dump.span;
+          difference.object = provider.origin.object;
+          difference.message =
+              "the proxy of " + WhoOf(dump) + " has no real keys of issuer `" + provider.issuer +
+              "`: istiod could not fetch them and pushed a placeholder, so that every token of the "
+              "issuer is refused with 401, or, with a key that everybody knows, a forged one is " +
+              "taken; make the jwksUri reachable from istiod, or write jwks into the " +
+              "RequestAuthentication";
+          difference.detail = WhoOf(dump) + " " + provider.issuer;
+          out->push_back(std::move(difference));
+        }
+      }
+    }
+  }
+}
+
+// MP0907: who may reach the admin port, what Envoy refused, what is older than the manifests.
+void FindStanding(const DriftInput& input, size_t index, std::vector<DriftDifference>* out) {
+  const ProxyDump& dump = input.dumps.proxies[index];
+  auto add = [&](Span span, std::string detail, std::string message) {
+    DriftDifference difference;
+    difference.code = "MP0907";
+    difference.proxy = index;
+    difference.span = span ? span : dump.span;
+    difference.message = std::move(message);
+    difference.detail = WhoOf(dump) + " " + std::move(detail);
+    out->push_back(std::move(difference));
+  };
+  const std::string& admin = dump.admin_address;
+  bool local = admin.empty() || admin.starts_with("127.") || admin.starts_with("::1:") ||
+               admin.starts_with("localhost:") || admin.starts_with("unix:") || admin == ":";
+  if (!local) {
+    add(dump.admin_span, "admin",
+        "the admin interface of " + WhoOf(dump) + " listens on " + admin +
+            ", not on localhost alone: whoever reaches it reads keys and stops the proxy; set " +
+            "proxyAdminPort's address back to 127.0.0.1");
+  }
+  for (const DumpTrouble& trouble : dump.troubles) {
+    if (trouble.kind != DumpTrouble::Kind::kRejected) continue;
+    add(trouble.span, trouble.what,
+        "Envoy of " + WhoOf(dump) + " refused the last update of " + trouble.what +
+            (trouble.details.empty() ? "" : " (" + trouble.details + ")") +
+            ": it still runs the configuration before, and newer policies are not enforced; " +
+            "correct what it refuses");
+  }
+  const ObjectMeta* newest = nullptr;
+  std::string version = dump.listeners_version.substr(0, dump.listeners_version.find('/'));
+  if (version.size() < 20 || version[10] != 'T') return;
+  const Workload* workload = input.mesh.FindWorkload(dump.config->ns, dump.config->workload);
+  if (workload == nullptr) return;
+  PolicySet policies = input.mesh.PoliciesFor(*workload);
+  for (const auto* list : {&policies.custom, &policies.audit, &policies.deny, &policies.allow}) {
+    for (const AuthorizationPolicy* policy : *list) {
+      bool later = !policy->meta.created.empty() && policy->meta.created > version;
+      if (later && (newest == nullptr || newest->created < policy->meta.created)) {
+        newest = &policy->meta;
+      }
+    }
+  }
+  if (newest == nullptr) return;
+  add(dump.span, "stale",
+      "the listeners of " + WhoOf(dump) + " are of " + version + ", older than " +
+          ToString(*newest) + " (" + std::string(newest->created) +
+          "): the proxy has not got the policy; see istioctl proxy-status");
+}
+
+// Whether the workload is more than what the dump's own node says.
+bool IsWritten(const Workload& workload) {
+  return workload.object != nullptr && workload.object->file != nullptr &&
+         !workload.object->file->name().starts_with('(');
+}
+
+// MP0901 among replicas where no manifest says what is right.
+void CompareReplicas(const DriftInput& input, const std::vector<size_t>& replicas,
+                     std::vector<DriftDifference>* out) {
+  auto names = [&](size_t index) {
+    std::set<std::string> keys;
+    for (const Listener& listener : input.dumps.proxies[index].config->listeners) {
+      for (const FilterChain& chain : listener.filter_chains) {
+        for (const auto& [key, place] : PoliciesOf(ViewOf(chain))) {
+          keys.insert(key + " " + TextOf(*place.policy));
+        }
+      }
+    }
+    return keys;
+  };
+  std::set<std::string> first = names(replicas.front());
+  for (size_t i = 1; i < replicas.size(); ++i) {
+    if (names(replicas[i]) == first) continue;
+    const ProxyDump& a = input.dumps.proxies[replicas.front()];
+    const ProxyDump& b = input.dumps.proxies[replicas[i]];
+    DriftDifference difference;
+    difference.code = "MP0901";
+    difference.proxy = replicas[i];
+    difference.span = b.span;
+    difference.message = "the replicas " + WhoOf(a) + " and " + WhoOf(b) + " of " + a.config->ns +
+                         "/" + a.config->workload +
+                         " enforce different policies: which one answers is chance; see which of " +
+                         "them lacks an update (istioctl proxy-status)";
+    difference.related.push_back({a.span, "the other replica"});
+    difference.detail = WhoOf(b) + " replicas";
+    out->push_back(std::move(difference));
+  }
+}
+
+}  // namespace
+
+std::vector<DriftDifference> FindDrift(const DriftInput& input) {
+  std::vector<DriftDifference> out;
+  std::shared_ptr<const Mesh> mesh(std::shared_ptr<const Mesh>(), &input.mesh);
+  Compiler compiler(mesh);
+  std::map<std::pair<std::string, std::string>, std::vector<size_t>> replicas;
+  for (size_t i = 0; i < input.dumps.proxies.size(); ++i) {
+    const ProxyDump& dump = input.dumps.proxies[i];
+    const Workload* workload = input.mesh.FindWorkload(dump.config->ns, dump.config->workload);
+    bool has_proxy = workload != nullptr && (workload->mode == ProxyMode::kSidecar ||
+                                             workload->mode == ProxyMode::kGateway);
+    if (has_proxy && IsWritten(*workload)) {
+      auto expected = compiler.Compile(*workload);
+      if (expected->unmodelled.empty()) {
+        Comparer(input, i, *workload, std::move(expected), &out).Compare();
+      }
+    } else if (!dump.config->workload.empty()) {
+      replicas[{dump.config->ns, dump.config->workload}].push_back(i);
+    }
+    FindPlaceholders(input, i, &out);
+    FindStanding(input, i, &out);
+    FindCertificateDrift(input, i, workload, &out);
+  }
+  for (const auto& [name, indexes] : replicas) {
+    if (indexes.size() > 1) CompareReplicas(input, indexes, &out);
+  }
+  FindRootDrift(input, &out);
+  return out;
+}
+
+void ReportDrift(const Analysis& analysis, std::string_view code, Reporter& reporter) {
+  if (analysis.drift == nullptr) return;
+  for (const DriftDifference& difference : *analysis.drift) {
+    if (difference.code != code) continue;
+    const ProxyDump& dump = analysis.dumps->proxies[difference.proxy];
+    ObjectName name;
+    if (difference.object != nullptr) {
+      name = NameOf(*difference.object);
+    } else {
+      name.kind = "Proxy";
+      name.ns = dump.config->ns;
+      name.name = dump.pod.empty() ? dump.config->workload : dump.pod;
+    }
+    Finding& finding = reporter.Report(std::move(name), difference.span, difference.message);
+    finding.related = difference.related;
+    finding.detail = difference.detail;
+    finding.fix = difference.fix;
+    finding.certainty = difference.certainty;
+    finding.dump = difference.proxy;
+    if (difference.severity) finding.severity = *difference.severity;
+  }
+}
+
+}  // namespace meshproof

@@ -1,0 +1,120 @@
+#include "app/drift.h"
+
+#include <chrono>
+
+#include "analyze/driver.h"
+#include "app/version.h"
+#include "report/findings.h"
+#include "report/parts.h"
+#include "simulate/fields.h"
+
+namespace meshproof {
+namespace {
+
+FindingsReport ReportOf(const Input& input, std::vector<Finding> findings, const Host& host) {
+  FindingsReport report;
+  report.version = kVersion;
+  report.findings = std::move(findings);
+  for (const auto& file : input.dumps->files) report.files.push_back(file->name());
+  report.objects = input.model->objects;
+  report.fail_on = Severity::kInfo;
+  report.directory = host.directory;
+  return report;
+}
+
+// Why a dump was not compared with manifests; "" where it was.
+std::string NotCompared(const ProxyDump& dump, const Mesh& mesh) {
+  if (dump.config->workload.empty()) return "the dump does not say whose it is (no bootstrap)";
+  const Workload* workload = mesh.FindWorkload(dump.config->ns, dump.config->workload);
+  bool written = workload != nullptr && workload->object != nullptr &&
+                 workload->object->file != nullptr &&
+                 !workload->object->file->name().starts_with('(');
+  if (!written) return "no manifest has its workload";
+  if (workload->mode != ProxyMode::kSidecar && workload->mode != ProxyMode::kGateway) {
+    return "its workload has no sidecar and is no gateway (" + workload->mode_reason + ")";
+  }
+  if (!mesh.UnmodelledFor(*workload).empty()) {
+    return "an object changes this proxy in ways that are not computed";
+  }
+  return "";
+}
+
+Json ProxyJson(const ProxyDump& dump, const Mesh& mesh, Json findings) {
+  Json object = Json::MakeObject(
+      {{"kind", "Proxy"}, {"namespace", dump.config->ns}, {"name", dump.config->workload}});
+  Json out = Json::MakeObject({{"object", std::move(object)},
+                               {"pod", dump.pod},
+                               {"istio_version", dump.istio_version},
+                               {"dump", dump.file}});
+  std::string reason = NotCompared(dump, mesh);
+  out.Set("compared", reason.empty());
+  if (!reason.empty()) out.Set("reason", reason);
+  Json opaque = Json::MakeArray();
+  for (const DumpOpaque& part : dump.opaque) {
+    opaque.Append((part.where.empty() ? "" : part.where + ": ") + part.what);
+  }
+  out.Set("opaque", std::move(opaque));
+  out.Set("findings", std::move(findings));
+  return out;
+}
+
+Json DriftJson(const Input& input, const std::vector<Finding>& findings, const Host& host) {
+  const auto& dumps = input.dumps->proxies;
+  Json proxies = Json::MakeArray();
+  for (size_t i = 0; i < dumps.size(); ++i) {
+    std::vector<Finding> own;
+    for (const Finding& finding : findings) {
+      if (finding.dump == i) own.push_back(finding);
+    }
+    Json report = FindingsJson(ReportOf(input, std::move(own), host));
+    const Json* listed = report.Find("findings");
+    proxies.Append(
+        ProxyJson(dumps[i], *input.mesh, listed != nullptr ? *listed : Json::MakeArray()));
+  }
+  Json whole = FindingsJson(ReportOf(input, findings, host));
+  Json out = Json::MakeObject({{"version", 1}, {"proxies", std::move(proxies)}});
+  if (const Json* summary = whole.Find("summary")) out.Set("summary", *summary);
+  return out;
+}
+
+}  // namespace
+
+Exit RunDrift(const DriftOptions& options, const Host& host) {
+  auto settings = LoadSettings(host, options.input.config);
+  if (!settings.ok()) return Fail(host, settings.error());
+  AnalyzeOptions analyze;
+  analyze.only = {"MP09"};
+  auto since = std::chrono::system_clock::now().time_since_epoch();
+  analyze.now = std::chrono::duration_cast<std::chrono::seconds>(since).count();
+  if (options.now) {
+    auto now = ParseTime(*options.now);
+    if (!now) {
+      return Fail(host, Error{"`--now` is a time such as 2026-03-01T12:00:00Z, not `" +
+                              *options.now + "`"});
+    }
+    analyze.now = *now;
+  }
+  auto input = LoadInput(options.input, settings.value(), host);
+  if (!input.ok()) return Fail(host, input.error());
+  if (input.value().dumps == nullptr) {
+    return Fail(host, Error{"no dump in the input: give what a proxy runs with --dump FILE"});
+  }
+  analyze.dumps = input.value().dumps;
+  World world(input.value().mesh);
+  AnalyzeResult result = Analyze(input.value().mesh, world, analyze);
+  if (options.format == "json") {
+    host.out << WriteJson(DriftJson(input.value(), result.findings, host), 2) << "\n";
+  } else {
+    for (const ProxyDump& dump : input.value().dumps->proxies) {
+      std::string reason = NotCompared(dump, *input.value().mesh);
+      if (!reason.empty()) {
+        host.err << dump.file << ": note: not compared with manifests: " << reason << "\n";
+      }
+    }
+    host.out << FindingsText(ReportOf(input.value(), result.findings, host), Style{host.colour});
+  }
+  Exit exit = result.findings.empty() ? Exit::kOk : Exit::kRefused;
+  return input.value().broken ? Worse(exit, Exit::kUnusable) : exit;
+}
+
+}  // namespace meshproof

@@ -1,0 +1,148 @@
+#include "proxy/dump_input.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/json.h"
+#include "base/text.h"
+
+namespace meshproof {
+namespace {
+
+const char* RoleOf(ProxyMode mode) {
+  switch (mode) {
+    case ProxyMode::kGateway:
+      return "router";
+    case ProxyMode::kWaypoint:
+      return "waypoint";
+    case ProxyMode::kNone:
+    case ProxyMode::kSidecar:
+    case ProxyMode::kAmbient:
+      break;
+  }
+  return "sidecar";
+}
+
+Json OneElement(Json element) {
+  Json list = Json::MakeArray();
+  list.Append(std::move(element));
+  return list;
+}
+
+// A pod with a proxy, as the dump's node describes it. Without the label that gives away a
+// ReplicaSet it keeps the workload's name.
+Json PodOf(const DumpIdentity& identity) {
+  Json labels = Json::MakeObject();
+  for (const auto& [key, value] : identity.labels) {
+    if (key != "pod-template-hash") labels.Set(key, value);
+  }
+  Json metadata = Json::MakeObject(
+      {{"name", identity.workload}, {"namespace", identity.ns}, {"labels", std::move(labels)}});
+  metadata.Set("annotations", Json::MakeObject({{"sidecar.istio.io/status", "{}"}}));
+  Json args = Json::MakeArray();
+  args.Append("proxy").Append(RoleOf(identity.mode));
+  Json spec = Json::MakeObject(
+      {{"serviceAccountName",
+        identity.service_account.empty() ? std::string("default") : identity.service_account},
+       {"containers",
+        OneElement(Json::MakeObject({{"name", "istio-proxy"}, {"args", std::move(args)}}))}});
+  Json pod = Json::MakeObject({{"apiVersion", "v1"}, {"kind", "Pod"}});
+  pod.Set("metadata", std::move(metadata));
+  pod.Set("spec", std::move(spec));
+  if (!identity.ips.empty()) {
+    pod.Set("status", Json::MakeObject({{"podIP", ToString(identity.ips.front())}}));
+  }
+  return pod;
+}
+
+std::string Scalar(const Node* node) {
+  return node != nullptr && node->kind == NodeKind::kScalar ? std::string(node->text)
+                                                            : std::string();
+}
+
+// "ns/name" of everything that makes pods; a name without a namespace counts for all of them.
+void NoteWorkloads(const Node& node, std::set<std::string>* names) {
+  if (!node.IsMapping()) return;
+  if (const Node* items = node.Find("items"); items != nullptr && items->IsSequence()) {
+    for (const Node& item : items->items) NoteWorkloads(item, names);
+    return;
+  }
+  static const std::set<std::string_view> kKinds = {
+      "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet",
+      "Job",        "CronJob",     "Pod",       "ReplicationController"};
+  if (!kKinds.contains(Scalar(node.Find("kind")))) return;
+  const Node* metadata = node.Find("metadata");
+  if (metadata == nullptr || !metadata->IsMapping()) return;
+  names->insert(Scalar(metadata->Find("namespace")) + "/" + Scalar(metadata->Find("name")));
+}
+
+bool Names(const std::set<std::string>& names, const DumpIdentity& identity) {
+  for (const std::string& name : {identity.workload, identity.pod}) {
+    if (names.contains(identity.ns + "/" + name) || names.contains("/" + name)) return true;
+  }
+  // Pods alone: front-7d9f8-x2x4z stands for front.
+  std::string prefix = identity.ns + "/" + identity.workload + "-";
+  auto next = names.lower_bound(prefix);
+  return next != names.end() && next->starts_with(prefix) &&
+         *next == identity.ns + "/" + identity.pod;
+}
+
+}  // namespace
+
+bool DumpInput::Take(const std::string& path, const FileSystem& files) {
+  if (!path.ends_with(".json") || files.Stat(path) != FileSystem::Kind::kFile) return false;
+  auto text = files.Read(path);
+  if (!text.ok() || !LooksLikeDumpText(text.value())) return false;
+  reader_.AddText(path, text.Take());
+  any_ = true;
+  return true;
+}
+
+Result<bool> DumpInput::Add(const std::string& path, const FileSystem& files) {
+  if (path != "-" && files.Stat(path) != FileSystem::Kind::kFile) {
+    return Error{"the dump `" + path + "` is no file"};
+  }
+  auto text = files.Read(path);
+  if (!text.ok()) return Error{"the dump cannot be read: " + text.error().message};
+  reader_.AddText(path, text.Take());
+  any_ = true;
+  return true;
+}
+
+void DumpInput::TakeFrom(Load* load) {
+  for (auto& file : load->files) {
+    for (auto document = file.documents.begin(); document != file.documents.end();) {
+      if (document->root() == nullptr || !LooksLikeDump(*document->root())) {
+        ++document;
+        continue;
+      }
+      documents_.push_back(std::move(*document));
+      document = file.documents.erase(document);
+      reader_.AddDocument(documents_.back());
+      any_ = true;
+    }
+  }
+}
+
+Load DumpInput::Complete(Load load) {
+  std::set<std::string> names;
+  for (const auto& file : load.files) {
+    for (const auto& document : file.documents) {
+      if (document.root() != nullptr) NoteWorkloads(*document.root(), &names);
+    }
+  }
+  std::string text;
+  for (const auto& identity : reader_.Identities()) {
+    if (identity.ns.empty() || identity.workload.empty() || Names(names, identity)) continue;
+    names.insert(identity.ns + "/" + identity.workload);
+    text += WriteJson(PodOf(identity)) + "\n";
+  }
+  if (!text.empty()) load.files.push_back(ParseText("(the dumps' proxies)", std::move(text)));
+  return load;
+}
+
+std::shared_ptr<const Dumps> DumpInput::Finish(std::shared_ptr<const Mesh> mesh) {
+  return std::make_shared<const Dumps>(reader_.Finish(std::move(mesh)));
+}
+
+}  // namespace meshproof

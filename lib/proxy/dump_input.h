@@ -1,0 +1,35 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "proxy/dump.h"
+#include "source/source.h"
+
+namespace meshproof {
+
+// Dumps among the input. A proxy whose workload no manifest names becomes a pod of the mesh, made
+// of what its node says, so that questions can name it.
+class DumpInput {
+ public:
+  // A file that is Envoy's own dump, by its first bytes; false where it is none.
+  bool Take(const std::string& path, const FileSystem& files);
+  // A file that the user calls a dump.
+  Result<bool> Add(const std::string& path, const FileSystem& files);
+  // The documents of a load that are dumps; they are taken out of it.
+  void TakeFrom(Load* load);
+  bool any() const { return any_; }
+
+  // The load with pods for the proxies that it does not name.
+  Load Complete(Load load);
+  std::shared_ptr<const Dumps> Finish(std::shared_ptr<const Mesh> mesh);
+
+ private:
+  DumpReader reader_;
+  std::vector<Document> documents_;
+  bool any_ = false;
+};
+
+}  // namespace meshproof
