@@ -768,6 +768,7 @@ struct PortModel::Translator {
     std::vector<std::pair<std::string, Expr>> now;
     for (const auto& policy : rules.policies) {
       RuleInChain rule = TranslateRule(policy, rules.action, true, scope);
+      rule.enforced = false;
       now.emplace_back(policy->name, space.And(none_yet, rule.match));
       none_yet = space.And(none_yet, space.Not(rule.match));
       chain->rules.push_back(std::move(rule));
@@ -786,7 +787,7 @@ struct PortModel::Translator {
     }
     Expr matched = space.OrAll(std::move(any));
     if (rules.action == Rbac::Action::kAllow) {
-      chain->has_allow = true;
+      ++chain->allow_filters;
       chain->admitted = space.And(chain->admitted, matched);
     } else if (rules.action == Rbac::Action::kDeny) {
       chain->denied = space.Or(chain->denied, matched);

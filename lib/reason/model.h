@@ -31,6 +31,7 @@ struct RuleInChain {
   const RbacPolicy* policy = nullptr;
   Rbac::Action action = Rbac::Action::kAllow;
   bool custom = false;
+  bool enforced = true;  // false: it only says what an authorizer is asked about
   Expr match = kNever;
   // One entry for each pair of a permission and a principal.
   struct Pair {
@@ -58,7 +59,7 @@ struct ChainModel {
   Expr denied = kNever;      // a DENY rule matches
   Expr admitted = kAlways;   // no ALLOW filter, or one of its rules matches
   Expr clear = kAlways;      // filters that cannot be seen through let it pass
-  bool has_allow = false;
+  size_t allow_filters = 0;  // `admitted` is one of the rules of each
   std::vector<RuleInChain> rules;
   std::vector<RouteInChain> routes;                 // gateway
   std::vector<std::pair<std::string, Expr>> gates;  // provider, asked

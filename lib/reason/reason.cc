@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <tuple>
 #include <unordered_map>
 
 #include "base/text.h"
@@ -35,9 +36,52 @@ class Session {
     domain = space.Domain();
   }
 
-  // What a side lets through where all authorizers answer alike.
-  RequestSet Allowed(size_t side, Authorizers answers) {
-    return Answered(model.side(side).allowed, answers);
+  // Without what DENY rules match, one after the other: what is left is small where `requests` is.
+  RequestSet MinusDenied(const ChainModel& chain, RequestSet requests) {
+    for (const RuleInChain& rule : chain.rules) {
+      if (requests == Bdd::kFalse) break;
+      if (!rule.enforced || rule.action != Rbac::Action::kDeny) continue;
+      requests = bdd.Diff(requests, space.ToNode(rule.match));
+    }
+    return requests;
+  }
+
+  // What comes as far as the DENY and ALLOW rules of a chain.
+  RequestSet Arriving(const ChainModel& chain, RequestSet requests, Authorizers answers) {
+    requests = bdd.And(requests, space.ToNode(chain.arrives));
+    if (requests == Bdd::kFalse) return requests;
+    requests = bdd.And(requests, space.ToNode(space.And(chain.token_ok, chain.clear)));
+    return bdd.And(requests, Answered(chain.custom_ok, answers));
+  }
+
+  // Shows `visit` what a side lets through of `requests`, one ALLOW rule after the other, until it
+  // says that it has seen enough. No diagram of all rules together is made.
+  template <typename Visit>
+  void EachAllowed(size_t side, RequestSet requests, Authorizers answers, Visit visit) {
+    for (const ChainModel& chain : model.side(side).chains) {
+      RequestSet arriving = Arriving(chain, requests, answers);
+      if (arriving == Bdd::kFalse) continue;
+      if (chain.allow_filters != 1) {
+        RequestSet piece = bdd.And(MinusDenied(chain, arriving), space.ToNode(chain.admitted));
+        if (piece != Bdd::kFalse && visit(piece)) return;
+        continue;
+      }
+      for (const RuleInChain& rule : chain.rules) {
+        if (rule.action != Rbac::Action::kAllow || !rule.enforced) continue;
+        RequestSet piece = MinusDenied(chain, bdd.And(arriving, space.ToNode(rule.match)));
+        if (piece != Bdd::kFalse && visit(piece)) return;
+      }
+    }
+  }
+
+  // `requests` without those that a side lets through.
+  RequestSet MinusAllowed(size_t side, RequestSet requests, Authorizers answers) {
+    RequestSet left = requests;
+    EachAllowed(side, requests, answers, [&](RequestSet piece) {
+      left = bdd.Diff(left, piece);
+      return left == Bdd::kFalse;
+    });
+    return left;
   }
   RequestSet Answered(Expr expr, Authorizers answers) {
     RequestSet node = space.ToNode(expr);
@@ -327,8 +371,15 @@ Answer Reasoner::FindAnew(const Workload& workload, int port, const Region& regi
   RequestSet inside = session.bdd.And(session.domain, session.space.ToNode(where));
   // What is no HTTP request is refused by an HTTP port, which nobody asks about.
   inside = session.bdd.Diff(inside, session.space.ToNode(model.side(0).garbled));
-  RequestSet allowed = session.Allowed(0, answers);
-  RequestSet found = refused ? session.bdd.Diff(inside, allowed) : session.bdd.And(inside, allowed);
+  RequestSet found = Bdd::kFalse;
+  if (refused) {
+    found = session.MinusAllowed(0, inside, answers);
+  } else {
+    session.EachAllowed(0, inside, answers, [&](RequestSet piece) {
+      found = session.bdd.Or(found, piece);
+      return session.Surely(piece) != Bdd::kFalse;
+    });
+  }
   return impl_->Ask(&session, found, 0, answers, refused);
 }
 
@@ -339,9 +390,8 @@ struct RuleOverChains {
   const RbacPolicy* policy = nullptr;
   Rbac::Action action = Rbac::Action::kAllow;
   bool custom = false;
-  RequestSet matches = Bdd::kFalse;    // in a chain that is reached
-  RequestSet decides = Bdd::kFalse;    // and the filters before its own let it come so far
-  RequestSet effective = Bdd::kFalse;  // DENY: and the filters behind would let it pass
+  RequestSet matches = Bdd::kFalse;  // in a chain that is reached
+  RequestSet decides = Bdd::kFalse;  // and the filters before its own let it come so far
 };
 
 std::string ConjunctName(const Predicate& part) {
@@ -412,18 +462,15 @@ std::vector<RuleStatus> Reasoner::RuleStatusesAnew(const Workload& workload, int
       RequestSet reached = bdd.And(session->domain, space.ToNode(chain.arrives));
       RequestSet matches = bdd.And(reached, space.ToNode(rule.match));
       own.matches = bdd.Or(own.matches, matches);
-      RequestSet before = bdd.And(matches, space.ToNode(space.And(chain.token_ok, chain.clear)));
+      RequestSet before = session->Arriving(chain, matches, Authorizers::kAgree);
       if (rule.custom) {
-        own.decides = bdd.Or(own.decides, before);
+        own.decides = bdd.Or(own.decides, bdd.And(matches, space.ToNode(chain.token_ok)));
         continue;
       }
-      before = bdd.And(before, session->Answered(chain.custom_ok, Authorizers::kAgree));
-      if (rule.action == Rbac::Action::kAllow) {
-        before = bdd.Diff(before, space.ToNode(chain.denied));
-      }
-      own.decides = bdd.Or(own.decides, before);
       if (rule.action == Rbac::Action::kDeny) {
-        own.effective = bdd.Or(own.effective, bdd.And(before, space.ToNode(chain.admitted)));
+        own.decides = bdd.Or(own.decides, before);
+      } else {
+        own.decides = bdd.Or(own.decides, session->MinusDenied(chain, before));
       }
     }
   }
@@ -439,23 +486,33 @@ std::vector<RuleStatus> Reasoner::RuleStatusesAnew(const Workload& workload, int
     return statuses;
   }
   Bdd& bdd = model.space().bdd();
-  // Running unions, so that "all but this one" costs two steps.
-  std::map<std::pair<bool, int>, std::vector<size_t>> groups;
-  for (size_t i = 0; i < rules.size(); ++i) {
-    groups[{rules[i].custom, static_cast<int>(rules[i].action)}].push_back(i);
-  }
-  std::vector<RequestSet> others(rules.size(), Bdd::kFalse);
-  for (const auto& [kind, members] : groups) {
-    std::vector<RequestSet> behind(members.size() + 1, Bdd::kFalse);
-    for (size_t i = members.size(); i-- > 0;) {
-      behind[i] = bdd.Or(behind[i + 1], rules[members[i]].matches);
+  // What no other rule of the same action matches of what one decides.
+  auto alone_of = [&](size_t index) {
+    RequestSet left = rules[index].decides;
+    for (size_t i = 0; i < rules.size() && left != Bdd::kFalse; ++i) {
+      bool alike = rules[i].action == rules[index].action && rules[i].custom == rules[index].custom;
+      if (i != index && alike) left = bdd.Diff(left, rules[i].matches);
     }
-    RequestSet before = Bdd::kFalse;
-    for (size_t i = 0; i < members.size(); ++i) {
-      others[members[i]] = bdd.Or(before, behind[i + 1]);
-      before = bdd.Or(before, rules[members[i]].matches);
+    return left;
+  };
+  // Of what only this DENY rule matches: whether the filters behind would let anything pass.
+  auto passes_without = [&](RequestSet requests) {
+    RequestSet some = Bdd::kFalse;
+    for (const ChainModel& chain : side.chains) {
+      RequestSet here = session->Arriving(chain, requests, Authorizers::kAgree);
+      if (here == Bdd::kFalse) continue;
+      if (chain.allow_filters != 1) {
+        some = bdd.Or(some, bdd.And(here, model.space().ToNode(chain.admitted)));
+        continue;
+      }
+      for (const RuleInChain& rule : chain.rules) {
+        if (rule.action != Rbac::Action::kAllow || !rule.enforced) continue;
+        some = bdd.Or(some, bdd.And(here, model.space().ToNode(rule.match)));
+        if (some != Bdd::kFalse && session->Surely(some) != Bdd::kFalse) return some;
+      }
     }
-  }
+    return some;
+  };
   for (size_t i = 0; i < rules.size(); ++i) {
     const RuleOverChains& rule = rules[i];
     RuleStatus status;
@@ -463,9 +520,9 @@ std::vector<RuleStatus> Reasoner::RuleStatusesAnew(const Workload& workload, int
     status.action = rule.action;
     status.custom = rule.custom;
     using Kind = RuleStatus::Kind;
-    RequestSet alone = bdd.Diff(rule.decides, others[i]);
-    RequestSet effective = bdd.Diff(rule.effective, others[i]);
+    RequestSet alone = alone_of(i);
     bool deny = rule.action == Rbac::Action::kDeny && !rule.custom;
+    RequestSet effective = deny && alone != Bdd::kFalse ? passes_without(alone) : alone;
     // A minimal set of other rules that together hold `what`.
     auto cover = [&](RequestSet what, Rbac::Action action) {
       std::vector<const RbacPolicy*> by;
@@ -506,7 +563,6 @@ std::vector<RuleStatus> Reasoner::RuleStatusesAnew(const Workload& workload, int
     } else if (deny && effective == Bdd::kFalse) {
       status.kind = Kind::kCovered;
       status.reason = "what it denies is let in by no ALLOW rule";
-      status.by = cover(rule.effective, rule.action);
     } else {
       status.kind = Kind::kLive;
       witness = deny ? effective : alone;
@@ -616,6 +672,30 @@ std::string DestinationText(const Route& route) {
 
 }  // namespace
 
+namespace {
+
+void MergeRow(ExposureRow more, ExposureRow* row) {
+  if (more.peer < row->peer) {
+    row->peer = more.peer;
+    row->example = std::move(more.example);
+  }
+  row->token = row->token && more.token;
+  if (!row->token) row->issuers.clear();
+  for (std::string& provider : more.custom) {
+    if (std::find(row->custom.begin(), row->custom.end(), provider) == row->custom.end()) {
+      row->custom.push_back(std::move(provider));
+    }
+  }
+  for (auto& exception : more.except) {
+    bool known = std::any_of(row->except.begin(), row->except.end(), [&](const auto& one) {
+      return one.rule == exception.rule && one.text == exception.text;
+    });
+    if (!known) row->except.push_back(std::move(exception));
+  }
+}
+
+}  // namespace
+
 Exposure Reasoner::ExposureAnew(const Workload& workload, int port, const Region& within) const {
   Exposure exposure;
   exposure.port = port;
@@ -648,20 +728,14 @@ Exposure Reasoner::ExposureAnew(const Workload& workload, int port, const Region
   Bdd& bdd = space.bdd();
   bool gateway = workload.mode == ProxyMode::kGateway;
   RequestSet inside = bdd.And(session.domain, space.ToNode(where));
-  RequestSet total = Bdd::kFalse;    // what has to be covered
-  RequestSet covered = Bdd::kFalse;  // by rows
   std::vector<bool> not_identity =
       space.VariablesOf([](const std::string& name) { return name != "identity"; });
   std::vector<RequestSet> kept;
+  std::map<std::tuple<const RbacPolicy*, size_t, const Route*, bool>, size_t> row_of;
   for (const ChainModel& chain : side.chains) {
-    RequestSet arrives = bdd.And(inside, space.ToNode(chain.arrives));
-    if (arrives == Bdd::kFalse) continue;
-    RequestSet open = bdd.And(arrives, space.ToNode(space.And(chain.token_ok, chain.clear)));
-    open = bdd.And(open, session.Answered(chain.custom_ok, Authorizers::kAgree));
-    RequestSet passing = bdd.Diff(open, space.ToNode(chain.denied));
-    RequestSet admitted = bdd.And(passing, space.ToNode(chain.admitted));
-    if (admitted == Bdd::kFalse) continue;
-    if (chain.http) exposure.http = true;
+    RequestSet open = session.Arriving(chain, inside, Authorizers::kAgree);
+    if (open == Bdd::kFalse) continue;
+    if (chain.allow_filters > 1) open = bdd.And(open, space.ToNode(chain.admitted));
     RequestSet any_identity =
         bdd.Exists(bdd.And(session.domain, space.ToNode(chain.arrives)), not_identity);
 
@@ -678,7 +752,7 @@ Exposure Reasoner::ExposureAnew(const Workload& workload, int port, const Region
       }
       for (const RouteInChain& route : chain.routes) ways.push_back({policy, pair, &route});
     };
-    if (!chain.has_allow) {
+    if (chain.allow_filters == 0) {
       add_ways(nullptr, {0, 0, kAlways});
     } else {
       for (const RuleInChain& rule : chain.rules) {
@@ -686,17 +760,11 @@ Exposure Reasoner::ExposureAnew(const Workload& workload, int port, const Region
         for (const RuleInChain::Pair& pair : rule.pairs) add_ways(rule.policy, pair);
       }
     }
-    if (gateway && !chain.routes.empty()) {
-      std::vector<Expr> routed;
-      for (const RouteInChain& route : chain.routes) routed.push_back(route.match);
-      admitted = bdd.And(admitted, space.ToNode(space.OrAll(std::move(routed))));
-    }
-    total = bdd.Or(total, admitted);
     for (const Way& way : ways) {
       RequestSet mine = space.ToNode(way.pair.match);
       if (way.route != nullptr) mine = bdd.And(mine, space.ToNode(way.route->match));
       RequestSet row_open = bdd.And(open, mine);
-      RequestSet row_node = bdd.And(admitted, mine);
+      RequestSet row_node = session.MinusDenied(chain, row_open);
       if (row_node == Bdd::kFalse) continue;
       if (session.spent()) break;
       if (exposure.rows.size() >= kMaxRows) {
@@ -705,7 +773,7 @@ Exposure Reasoner::ExposureAnew(const Workload& workload, int port, const Region
       }
       bool folded = false;
       for (RequestSet other : kept) folded |= bdd.Diff(row_node, other) == Bdd::kFalse;
-      covered = bdd.Or(covered, row_node);
+      if (chain.http) exposure.http = true;
       if (folded) continue;
       kept.push_back(row_node);
       ExposureRow row;
@@ -768,17 +836,79 @@ Exposure Reasoner::ExposureAnew(const Workload& workload, int port, const Region
       } else if (exposure.reason.empty()) {
         exposure.reason = answer.reason;
       }
-      exposure.rows.push_back(std::move(row));
+      // One rule in the chains of one port (plaintext, mTLS) is one row.
+      auto key = std::make_tuple(way.policy, way.pair.permission * 65536 + way.pair.principal,
+                                 row.route, row.http);
+      auto [twin, added] = row_of.try_emplace(key, exposure.rows.size());
+      if (added) {
+        exposure.rows.push_back(std::move(row));
+      } else {
+        MergeRow(std::move(row), &exposure.rows[twin->second]);
+      }
     }
   }
-  if (session.spent()) {
-    exposure.reason = SpentReason();
-  } else {
-    exposure.complete = exposure.reason.empty() && bdd.Diff(total, covered) == Bdd::kFalse;
-    if (!exposure.complete && exposure.reason.empty()) exposure.reason = "not all is covered";
-  }
+  // Every pair of a permission and a principal of every ALLOW rule is a row, lies in one, or lets
+  // nothing in: the rows hold all that is let in.
+  if (session.spent()) exposure.reason = SpentReason();
+  exposure.complete = exposure.reason.empty();
   return exposure;
 }
+
+namespace {
+
+// What `to` lets through and `from` does not. A rule that stands on both sides in the same chain
+// lets in more only where DENY rules are gone.
+RequestSet Changed(Session* session, size_t from, size_t to, Authorizers answers) {
+  Space& space = session->space;
+  Bdd& bdd = session->bdd;
+  RequestSet changed = Bdd::kFalse;
+  for (const ChainModel& chain : session->model.side(to).chains) {
+    const ChainModel* twin = nullptr;
+    for (const ChainModel& other : session->model.side(from).chains) {
+      bool alike = other.arrives == chain.arrives && other.token_ok == chain.token_ok &&
+                   other.custom_ok == chain.custom_ok && other.clear == chain.clear &&
+                   other.allow_filters == chain.allow_filters && chain.allow_filters <= 1;
+      if (alike) twin = &other;
+    }
+    RequestSet gone = Bdd::kTrue;  // what changed outside the ALLOW rules
+    if (twin != nullptr) {
+      std::set<Expr> still;
+      for (const RuleInChain& rule : chain.rules) {
+        if (rule.enforced && rule.action == Rbac::Action::kDeny) still.insert(rule.match);
+      }
+      gone = Bdd::kFalse;
+      for (const RuleInChain& rule : twin->rules) {
+        bool deny = rule.enforced && rule.action == Rbac::Action::kDeny;
+        if (deny && still.count(rule.match) == 0) gone = bdd.Or(gone, space.ToNode(rule.match));
+      }
+    }
+    std::set<Expr> twins;
+    if (twin != nullptr) {
+      for (const RuleInChain& rule : twin->rules) {
+        if (rule.enforced && rule.action == Rbac::Action::kAllow) twins.insert(rule.match);
+      }
+    }
+    RequestSet arriving = session->Arriving(chain, session->domain, answers);
+    auto look = [&](RequestSet admitted, bool known) {
+      RequestSet piece = bdd.And(arriving, admitted);
+      if (known) piece = bdd.And(piece, gone);
+      if (piece == Bdd::kFalse) return;
+      piece = session->MinusDenied(chain, piece);
+      changed = bdd.Or(changed, session->MinusAllowed(from, piece, answers));
+    };
+    if (chain.allow_filters != 1) {
+      look(space.ToNode(chain.admitted), twin != nullptr);
+      continue;
+    }
+    for (const RuleInChain& rule : chain.rules) {
+      if (!rule.enforced || rule.action != Rbac::Action::kAllow) continue;
+      look(space.ToNode(rule.match), twins.count(rule.match) != 0);
+    }
+  }
+  return changed;
+}
+
+}  // namespace
 
 Comparison Reasoner::Compare(const Reasoner& before, const Workload& old_workload,
                              const Reasoner& after, const Workload& new_workload, int port,
@@ -815,11 +945,7 @@ Comparison Reasoner::Compare(const Reasoner& before, const Workload& old_workloa
     return any;
   };
   auto collect = [&](Authorizers answers, bool opened, std::vector<Difference>* out) {
-    RequestSet old_allowed = session.Allowed(0, answers);
-    RequestSet new_allowed = session.Allowed(1, answers);
-    RequestSet found =
-        opened ? bdd.Diff(new_allowed, old_allowed) : bdd.Diff(old_allowed, new_allowed);
-    found = bdd.And(session.domain, found);
+    RequestSet found = Changed(&session, opened ? 0 : 1, opened ? 1 : 0, answers);
     while (found != Bdd::kFalse && out->size() < limit) {
       RequestSet sure = session.Surely(found);
       if (session.spent()) break;

@@ -35,7 +35,7 @@ namespace meshproof {
 struct Budget {
   size_t classes = 50'000;   // equivalence classes of one field
   size_t nodes = 4'000'000;  // of a decision diagram
-  double seconds = 10;       // of one question's own computation
+  double seconds = 30;       // of one question's own computation
 };
 
 // A request that shows an answer and the simulator's verdict on it; both were

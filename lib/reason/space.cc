@@ -302,8 +302,35 @@ bool Space::Build() {
         field.ranks = {0, 1};
         break;
     }
-    bool set = field.kind == Field::Kind::kTextSet;
-    field.bits = set ? static_cast<uint32_t>(field.ranks.size()) : BitsFor(field.ranks.size());
+    switch (field.kind) {
+      case Field::Kind::kTextSet:
+        field.bits = static_cast<uint32_t>(field.ranks.size());
+        break;
+      case Field::Kind::kText:
+        field.by_left.resize(field.classes.lefts);
+        for (uint32_t i = 0; i < field.classes.classes.size(); ++i) {
+          const StringClasses::Class& own = field.classes.classes[i];
+          field.by_left[own.left].emplace_back(own.right, i);
+        }
+        if (field.absent) {
+          field.by_left.push_back({{0, static_cast<uint32_t>(field.classes.classes.size())}});
+        }
+        for (auto& pairs : field.by_left) std::sort(pairs.begin(), pairs.end());
+        for (uint32_t i = 0; i < field.ranks.size(); ++i) field.by_rank.push_back(i);
+        std::stable_sort(field.by_rank.begin(), field.by_rank.end(),
+                         [&](uint32_t a, uint32_t b) { return field.ranks[a] < field.ranks[b]; });
+        field.by_right.resize(std::max<size_t>(field.classes.rights, 1));
+        for (uint32_t at : field.by_rank) {
+          bool absent = at >= field.classes.classes.size();
+          field.by_right[absent ? 0 : field.classes.classes[at].right].push_back(at);
+        }
+        field.right_bits = BitsFor(field.classes.rights);
+        field.bits = BitsFor(field.by_left.size()) + field.right_bits;
+        break;
+      default:
+        field.bits = BitsFor(field.ranks.size());
+        break;
+    }
   }
   std::vector<uint32_t> order(fields_.size());
   for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
@@ -317,26 +344,80 @@ bool Space::Build() {
   return true;
 }
 
-Space::Node Space::Members(const Field& field, const std::vector<uint32_t>& classes) {
-  if (classes.empty()) return Bdd::kFalse;
-  return MembersIn(field, classes, 0, 0);
+Space::Block Space::LeftBlock(const Field& field) {
+  if (field.kind != Field::Kind::kText) {
+    return {field.first, field.bits, static_cast<uint32_t>(field.ranks.size())};
+  }
+  return {field.first, field.bits - field.right_bits, static_cast<uint32_t>(field.by_left.size())};
 }
 
-Space::Node Space::MembersIn(const Field& field, const std::vector<uint32_t>& classes, uint32_t bit,
+Space::Block Space::RightBlock(const Field& field) {
+  return {field.first + field.bits - field.right_bits, field.right_bits, field.classes.rights};
+}
+
+// The union of classes.
+Space::Node Space::Members(const Field& field, const std::vector<uint32_t>& classes) {
+  if (classes.empty()) return Bdd::kFalse;
+  if (field.kind != Field::Kind::kText) return MembersIn(LeftBlock(field), classes, 0, 0);
+  Node any = Bdd::kFalse;
+  for (uint32_t at : classes) {
+    bool absent = at >= field.classes.classes.size();
+    uint32_t left = absent ? field.classes.lefts : field.classes.classes[at].left;
+    uint32_t right = absent ? 0 : field.classes.classes[at].right;
+    any = bdd_->Or(any, bdd_->And(MembersIn(LeftBlock(field), {left}, 0, 0),
+                                  MembersIn(RightBlock(field), {right}, 0, 0)));
+  }
+  return any;
+}
+
+Space::Node Space::MembersIn(const Block& block, const std::vector<uint32_t>& members, uint32_t bit,
                              uint32_t low) {
-  auto count = static_cast<uint32_t>(field.ranks.size());
-  uint32_t width = uint32_t{1} << (field.bits - bit);
-  // Numbers beyond the last class are the last class.
-  uint32_t first = std::min(low, count - 1);
-  uint32_t last = std::min(low + width - 1, count - 1);
-  auto begin = std::lower_bound(classes.begin(), classes.end(), first);
-  auto end = std::upper_bound(begin, classes.end(), last);
+  uint32_t width = uint32_t{1} << (block.bits - bit);
+  // Numbers beyond the last one are the last one.
+  uint32_t first = std::min(low, block.count - 1);
+  uint32_t last = std::min(low + width - 1, block.count - 1);
+  auto begin = std::lower_bound(members.begin(), members.end(), first);
+  auto end = std::upper_bound(begin, members.end(), last);
   auto inside = static_cast<uint32_t>(end - begin);
   if (inside == 0) return Bdd::kFalse;
   if (inside == last - first + 1) return Bdd::kTrue;
-  Node zero = MembersIn(field, classes, bit + 1, low);
-  Node one = MembersIn(field, classes, bit + 1, low + width / 2);
-  return bdd_->Make(field.first + bit, zero, one);
+  Node zero = MembersIn(block, members, bit + 1, low);
+  Node one = MembersIn(block, members, bit + 1, low + width / 2);
+  return bdd_->Make(block.first + bit, zero, one);
+}
+
+// The pairs of halves that are classes.
+Space::Node Space::FeasiblePairs(const Field& field) {
+  std::map<std::vector<uint32_t>, Node> known;
+  std::vector<Node> nodes;
+  for (const auto& pairs : field.by_left) {
+    std::vector<uint32_t> rights;
+    for (const auto& [right, at] : pairs) rights.push_back(right);
+    auto [found, added] = known.try_emplace(rights, Bdd::kFalse);
+    if (added) found->second = MembersIn(RightBlock(field), rights, 0, 0);
+    nodes.push_back(found->second);
+  }
+  // From the bottom up: a level of the tree over the left half's bits at a time.
+  Block left = LeftBlock(field);
+  nodes.resize(size_t{1} << left.bits, nodes.empty() ? Bdd::kFalse : nodes.back());
+  for (uint32_t bit = left.bits; bit-- > 0;) {
+    std::vector<Node> above;
+    for (size_t i = 0; i < nodes.size(); i += 2) {
+      above.push_back(bdd_->Make(left.first + bit, nodes[i], nodes[i + 1]));
+    }
+    nodes = std::move(above);
+  }
+  return nodes.front();
+}
+
+Space::Node Space::Domain() {
+  if (domain_node_) return *domain_node_;
+  Node node = ToNode(domain_);
+  for (const Field& field : fields_) {
+    if (field.kind == Field::Kind::kText) node = bdd_->And(node, FeasiblePairs(field));
+  }
+  if (!bdd_->exhausted()) domain_node_ = node;
+  return node;
 }
 
 Space::Node Space::Leaf(const ExprNode& expr) {
@@ -351,9 +432,19 @@ Space::Node Space::Leaf(const ExprNode& expr) {
     return any;
   };
   switch (expr.op) {
-    case Op::kPattern:
-      return any_of(field.classes.members[expr.b]);
+    case Op::kPattern: {
+      if (set) return any_of(field.classes.members[expr.b]);
+      const StringClasses::Half& half = field.classes.halves[expr.b];
+      if (half.members.empty()) return Bdd::kFalse;
+      Node node = MembersIn(half.left ? LeftBlock(field) : RightBlock(field), half.members, 0, 0);
+      // "No text" has a right half only for form's sake.
+      if (half.left || !field.absent) return node;
+      return bdd_->Diff(node, MembersIn(LeftBlock(field), {field.classes.lefts}, 0, 0));
+    }
     case Op::kPresent: {
+      if (!set) {
+        return bdd_->Not(MembersIn(LeftBlock(field), {field.classes.lefts}, 0, 0));
+      }
       std::vector<uint32_t> all(field.classes.classes.size());
       for (uint32_t i = 0; i < all.size(); ++i) all[i] = i;
       return any_of(all);
@@ -441,7 +532,11 @@ Space::Choice Space::BestChoice(Node node) {
     best =
         without <= with ? Choice{without, 0, bdd_->Low(node)} : Choice{with, 1, bdd_->High(node)};
   } else {
-    Explore(field, node, 0, 0, &best);
+    if (field.kind == Field::Kind::kText) {
+      ExploreText(field, node, 0, 0, &best);
+    } else {
+      Explore(field, node, 0, 0, &best);
+    }
   }
   choices_[node] = best;
   return best;
@@ -465,6 +560,62 @@ void Space::Explore(const Field& field, Node node, uint32_t bit, uint32_t code, 
   for (uint32_t at = std::min(code, count - 1); at <= last; ++at) {
     double cost = below + field.ranks[at];
     if (cost < best->cost) *best = {cost, at, node};
+  }
+}
+
+// The left half's bits; as soon as none of them is tested any more the lefts are a range.
+void Space::ExploreText(const Field& field, Node node, uint32_t bit, uint32_t code, Choice* best) {
+  if (node == Bdd::kFalse) return;
+  Block left = LeftBlock(field);
+  bool inside = node > Bdd::kTrue && bdd_->VariableOf(node) < left.first + left.bits;
+  if (inside && bit < left.bits) {
+    bool tested = bdd_->VariableOf(node) == left.first + bit;
+    uint32_t half = uint32_t{1} << (left.bits - bit - 1);
+    ExploreText(field, tested ? bdd_->Low(node) : node, bit + 1, code, best);
+    ExploreText(field, tested ? bdd_->High(node) : node, bit + 1, code + half, best);
+    return;
+  }
+  uint32_t width = uint32_t{1} << (left.bits - bit);
+  uint32_t low = std::min(code, left.count - 1);
+  uint32_t high = std::min(code + width - 1, left.count - 1);
+  ExploreRight(field, node, 0, 0, {low, high}, best);
+}
+
+void Space::ExploreRight(const Field& field, Node node, uint32_t bit, uint32_t code,
+                         std::pair<uint32_t, uint32_t> lefts, Choice* best) {
+  if (node == Bdd::kFalse) return;
+  Block right = RightBlock(field);
+  auto left_of = [&](uint32_t at) {
+    return at < field.classes.classes.size() ? field.classes.classes[at].left : field.classes.lefts;
+  };
+  // The first of `classes`, which are in the order of their ranks, that lies in the range.
+  auto offer = [&](const std::vector<uint32_t>& classes, double below) {
+    for (uint32_t at : classes) {
+      double cost = below + field.ranks[at];
+      if (cost >= best->cost) return;
+      if (left_of(at) < lefts.first || left_of(at) > lefts.second) continue;
+      *best = {cost, at, node};
+      return;
+    }
+  };
+  bool inside = node > Bdd::kTrue && bdd_->VariableOf(node) < right.first + right.bits;
+  if (inside && bit < right.bits) {
+    bool tested = bdd_->VariableOf(node) == right.first + bit;
+    uint32_t half = uint32_t{1} << (right.bits - bit - 1);
+    ExploreRight(field, tested ? bdd_->Low(node) : node, bit + 1, code, lefts, best);
+    ExploreRight(field, tested ? bdd_->High(node) : node, bit + 1, code + half, lefts, best);
+    return;
+  }
+  double below = CostOf(node);
+  if (below >= best->cost) return;
+  if (bit == 0) {
+    offer(field.by_rank, below);
+    return;
+  }
+  uint32_t width = uint32_t{1} << (right.bits - bit);
+  uint32_t last = std::min(code + width - 1, right.count - 1);
+  for (uint32_t at = std::min(code, right.count - 1); at <= last; ++at) {
+    offer(field.by_right[at], below);
   }
 }
 
@@ -596,9 +747,15 @@ bool Space::Holds(Node node, const Point& point) const {
     uint32_t at = FieldOfVariable(variable);
     const Field& field = fields_[at];
     uint32_t bit = variable - field.first;
-    bool value = field.kind == Field::Kind::kTextSet
-                     ? point.sets_[at][bit]
-                     : (point.codes_[at] >> (field.bits - bit - 1) & 1) != 0;
+    uint32_t code = point.codes_[at];
+    if (field.kind == Field::Kind::kText) {
+      bool absent = code >= field.classes.classes.size();
+      uint32_t left = absent ? field.classes.lefts : field.classes.classes[code].left;
+      uint32_t right = absent ? 0 : field.classes.classes[code].right;
+      code = left << field.right_bits | right;
+    }
+    bool value = field.kind == Field::Kind::kTextSet ? point.sets_[at][bit]
+                                                     : (code >> (field.bits - bit - 1) & 1) != 0;
     node = value ? bdd_->High(node) : bdd_->Low(node);
   }
   return node == Bdd::kTrue;

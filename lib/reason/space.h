@@ -82,7 +82,7 @@ class Space {
   const std::string& exhausted_field() const { return exhausted_field_; }
 
   Node ToNode(Expr expr);
-  Node Domain() { return ToNode(domain_); }
+  Node Domain();
   Bdd& bdd() { return *bdd_; }
   // The variables of fields of which `choose` says yes, for quantification.
   template <typename Choose>
@@ -152,6 +152,12 @@ class Space {
     std::vector<std::pair<std::string, int>> values;
     uint32_t first = 0, bits = 0;
     std::vector<int> ranks;  // by class
+    // A text's number is that of its left half, then that of its right one; "no text" is a left
+    // half of its own, with right 0.
+    uint32_t right_bits = 0;
+    std::vector<std::vector<std::pair<uint32_t, uint32_t>>> by_left;  // (right, class), ascending
+    std::vector<std::vector<uint32_t>> by_right;  // classes, the most pleasant first
+    std::vector<uint32_t> by_rank;                // all of them
   };
   enum class Op : uint8_t {
     kConstant,
@@ -176,7 +182,14 @@ class Space {
   void BuildAddressClasses(Field* field, const std::vector<CidrRange>& blocks);
   Node Members(const Field& field, const std::vector<uint32_t>& classes);
   Node Literal(FieldId field, const Point& point);
-  Node MembersIn(const Field& field, const std::vector<uint32_t>& classes, uint32_t bit,
+  // A block of variables of one number, one of `members` (ascending) of 0 … count - 1.
+  struct Block {
+    uint32_t first = 0, bits = 0, count = 0;
+  };
+  static Block LeftBlock(const Field& field);
+  static Block RightBlock(const Field& field);
+  Node FeasiblePairs(const Field& field);
+  Node MembersIn(const Block& block, const std::vector<uint32_t>& members, uint32_t bit,
                  uint32_t low);
   Node Leaf(const ExprNode& expr);
   Node SameClassNode(const Field& a, const Field& b);
@@ -189,6 +202,9 @@ class Space {
   };
   Choice BestChoice(Node node);
   void Explore(const Field& field, Node node, uint32_t bit, uint32_t code, Choice* best);
+  void ExploreText(const Field& field, Node node, uint32_t bit, uint32_t code, Choice* best);
+  void ExploreRight(const Field& field, Node node, uint32_t bit, uint32_t code,
+                    std::pair<uint32_t, uint32_t> lefts, Choice* best);
   double CostOf(Node node);
 
   size_t class_limit_;
@@ -201,6 +217,7 @@ class Space {
   std::vector<std::vector<std::string>> shown_texts_;
   std::vector<std::optional<Node>> nodes_;  // by expression
   Expr domain_ = kAlways;
+  std::optional<Node> domain_node_;
   std::string exhausted_field_;
   std::unordered_map<Node, Choice> choices_;
 };

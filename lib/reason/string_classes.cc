@@ -365,6 +365,7 @@ class Builder {
     for (const StringCandidate& candidate : candidates) Offer(candidate, &out);
     Sort(&out);
     FillMembers(&out);
+    Split(&out);
     return out;
   }
 
@@ -460,7 +461,7 @@ class Builder {
             text.push_back(static_cast<char>(visits[at].byte));
           }
           std::reverse(text.begin(), text.end());
-          out->classes.push_back({std::move(text), 100});
+          out->classes.push_back({std::move(text), 100, 0, 0});
           if (keys_.size() > limit_) return false;
         }
       }
@@ -500,7 +501,7 @@ class Builder {
     auto found = ids_.find(KeyOf(state));
     if (found == ids_.end()) return;
     StringClasses::Class& own = out->classes[found->second];
-    if (candidate.rank < own.rank) own = {candidate.text, candidate.rank};
+    if (candidate.rank < own.rank) own = {candidate.text, candidate.rank, 0, 0};
   }
 
   // Neighbours in the order of texts share prefixes, which keeps decision
@@ -550,6 +551,32 @@ class Builder {
           out->members.push_back(by_pattern[static_cast<size_t>(place.at)]);
           break;
       }
+    }
+  }
+
+  // Numbers the halves in the order of their first texts, so that prefixes stay together.
+  void Split(StringClasses* out) {
+    std::map<std::pair<int, int>, uint32_t> lefts, rights;
+    for (size_t i = 0; i < keys_.size(); ++i) {
+      const Key& key = keys_[i];
+      StringClasses::Class& own = out->classes[i];
+      own.left = lefts.try_emplace({key.exact, key.prefix}, static_cast<uint32_t>(lefts.size()))
+                     .first->second;
+      own.right =
+          rights.try_emplace({key.suffix, key.accepted}, static_cast<uint32_t>(rights.size()))
+              .first->second;
+    }
+    out->lefts = static_cast<uint32_t>(lefts.size());
+    out->rights = static_cast<uint32_t>(rights.size());
+    for (size_t i = 0; i < places_.size(); ++i) {
+      StringClasses::Half half;
+      half.left = places_[i].in == Place::In::kExact || places_[i].in == Place::In::kPrefix;
+      for (uint32_t at : out->members[i]) {
+        half.members.push_back(half.left ? out->classes[at].left : out->classes[at].right);
+      }
+      std::sort(half.members.begin(), half.members.end());
+      half.members.erase(std::unique(half.members.begin(), half.members.end()), half.members.end());
+      out->halves.push_back(std::move(half));
     }
   }
 

@@ -49,10 +49,20 @@ struct StringClasses {
   struct Class {
     std::string text;  // a member
     int rank = 0;      // how gladly a person reads it; 0 is best
+    // What exact texts and prefixes see of it, and what all other patterns see of it. Classes are
+    // pairs of the two, but not every pair is a class.
+    uint32_t left = 0, right = 0;
   };
   std::vector<Class> classes;  // by text
+  uint32_t lefts = 0, rights = 0;
   // For each pattern the classes that it matches, ascending.
   std::vector<std::vector<uint32_t>> members;
+  // The same over one half: for an exact text or a prefix the lefts, else the rights.
+  struct Half {
+    bool left = false;
+    std::vector<uint32_t> members;
+  };
+  std::vector<Half> halves;
   bool too_many = false;  // the budget was spent: everything else is meaningless
 };
 
