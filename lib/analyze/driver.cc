@@ -98,13 +98,12 @@ bool IsRuleOn(const AnalyzeOptions& options, const Rule& rule) {
   return !NamesAny(options.skip, rule) && SeverityOf(options, rule).has_value();
 }
 
-AnalyzeResult Analyze(std::shared_ptr<const Mesh> mesh, const World& world,
-                      const AnalyzeOptions& options) {
-  std::vector<RawObject> objects = ReadRawObjects(mesh->model());
-  Analysis analysis{mesh->model(), *mesh, world, objects, options.now, options.istio_version};
+AnalyzeResult Analyze(const Mesh& mesh, const World& world, const AnalyzeOptions& options) {
+  std::vector<RawObject> objects = ReadRawObjects(mesh.model());
+  Analysis analysis{mesh.model(), mesh, world, objects, options.now, options.istio_version};
   std::vector<DriftDifference> drift;
   if (options.dumps != nullptr) {
-    drift = FindDrift({*mesh, *options.dumps, options.now});
+    drift = FindDrift({mesh, *options.dumps, options.now});
     analysis.dumps = options.dumps.get();
     analysis.drift = &drift;
   }

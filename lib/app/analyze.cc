@@ -195,7 +195,7 @@ FindingsReport MakeReport(const Input& input, const AnalyzeOptions& analyze_opti
   World world(input.mesh);
   AnalyzeOptions with_dumps = analyze_options;
   with_dumps.dumps = input.dumps;
-  AnalyzeResult result = Analyze(input.mesh, world, with_dumps);
+  AnalyzeResult result = Analyze(*input.mesh, world, with_dumps);
   FindingsReport report;
   report.version = kVersion;
   report.findings = std::move(result.findings);

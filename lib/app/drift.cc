@@ -101,7 +101,7 @@ Exit RunDrift(const DriftOptions& options, const Host& host) {
   }
   analyze.dumps = input.value().dumps;
   World world(input.value().mesh);
-  AnalyzeResult result = Analyze(input.value().mesh, world, analyze);
+  AnalyzeResult result = Analyze(*input.value().mesh, world, analyze);
   if (options.format == "json") {
     host.out << WriteJson(DriftJson(input.value(), result.findings, host), 2) << "\n";
   } else {

@@ -87,12 +87,12 @@ struct ProxyDump {
   const DumpSecret* FindSecret(std::string_view name) const;
 };
 
-struct ZtunnelPolicy {
+struct DumpedPolicy {
   std::string ns, name, scope, action;  // as the dump writes them: "Global", "Allow"
   size_t rules = 0;
   Span span;
 };
-struct ZtunnelWorkload {
+struct DumpedWorkload {
   std::string ns, name, workload, service_account, trust_domain, protocol, node;
   std::vector<IpAddress> ips;
   std::vector<std::string> policies;  // "ns/name"
@@ -101,8 +101,8 @@ struct ZtunnelWorkload {
 };
 struct ZtunnelDump {
   std::string file;
-  std::vector<ZtunnelWorkload> workloads;
-  std::vector<ZtunnelPolicy> policies;
+  std::vector<DumpedWorkload> workloads;
+  std::vector<DumpedPolicy> policies;
   size_t services = 0;
   struct Identity {
     std::string identity;  // "spiffe://…"

@@ -257,7 +257,7 @@ std::string ProxyText(const ProxyDump& dump) {
 Json ListZtunnel(const ZtunnelDump& dump) {
   Json out = Json::MakeObject({{"workloads", dump.workloads.size()}, {"services", dump.services}});
   Json policies = Json::MakeArray();
-  for (const ZtunnelPolicy& policy : dump.policies) {
+  for (const DumpedPolicy& policy : dump.policies) {
     policies.Append(policy.ns + "/" + policy.name + " " + policy.scope + " " + policy.action + " " +
                     std::to_string(policy.rules));
   }

@@ -23,8 +23,8 @@ std::vector<std::string> Pems(const Node* node) {
   return pems;
 }
 
-ZtunnelWorkload ReadWorkload(const Node& node, const SourceFile& file) {
-  ZtunnelWorkload workload;
+DumpedWorkload ReadWorkload(const Node& node, const SourceFile& file) {
+  DumpedWorkload workload;
   workload.ns = TextField(&node, "namespace");
   workload.name = TextField(&node, "name");
   workload.workload = TextField(&node, "workload_name");
@@ -52,7 +52,7 @@ ZtunnelDump ReadZtunnel(const Node& node, const SourceFile& file) {
   ForEach(Field(&node, "workloads"),
           [&](const Node& entry) { dump.workloads.push_back(ReadWorkload(entry, file)); });
   ForEach(Field(&node, "policies"), [&](const Node& entry) {
-    ZtunnelPolicy policy;
+    DumpedPolicy policy;
     policy.ns = TextField(&entry, "namespace");
     policy.name = TextField(&entry, "name");
     policy.scope = TextField(&entry, "scope");

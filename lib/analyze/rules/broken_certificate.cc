@@ -14,6 +14,7 @@
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
 #include "analyze/workload_index.h"
+#include "crypto/base64.h"
 #include "crypto/x509.h"
 
 namespace meshproof {
