@@ -17,8 +17,10 @@
 #include <tuple>
 
 #include "analyze/drift_certificates.h"
+#include "analyze/drift_version.h"
 #include "base/text.h"
 #include "proxy/compile.h"
+#include "proxy/dump_input.h"
 #include "proxy/emit_match.h"
 #include "simulate/approach.h"
 #include "simulate/filter_chain.h"
@@ -130,6 +132,21 @@ Policies PoliciesOf(const ChainView& view) {
   return policies;
 }
 
+// What stands alone in an AND or OR.
+const Json* OnlyChild(const Json& value) {
+  if (value.as_object().size() != 1) return nullptr;
+  for (const char* list : {"rules", "ids"}) {
+    for (const char* kind : {"and_", "or_"}) {
+      const Json* members = value.Find(std::string(kind) + list);
+      if (members == nullptr || !members->is_object()) continue;
+      const Json* items = members->Find(list);
+      bool single = items != nullptr && items->is_array() && items->as_array().size() == 1;
+      if (single) return &items->as_array().front();
+    }
+  }
+  return nullptr;
+}
+
 // The order of lists that are OR or AND does not count.
 Json Canonical(const Json& value) {
   if (value.is_array()) {
@@ -145,6 +162,7 @@ Json Canonical(const Json& value) {
     return out;
   }
   if (!value.is_object()) return value;
+  if (const Json* only = OnlyChild(value)) return Canonical(*only);
   Json::Object fields;
   for (const auto& [key, child] : value.as_object()) fields.emplace_back(key, Canonical(child));
   std::sort(fields.begin(), fields.end(),
@@ -388,6 +406,7 @@ class Comparer {
         workload_(workload),
         expected_(std::move(expected)),
         who_(workload.ns + "/" + workload.name),
+        versions_(FindVersionDifferences(input.mesh, workload, dump_.istio_version)),
         out_(*out) {}
 
   void Compare() {
@@ -398,6 +417,7 @@ class Comparer {
       CompareOrder();
       CompareSettings();
       ComparePlaintext();
+      ComparePeers();
     }
     CompareClusters();
   }
@@ -416,6 +436,21 @@ class Comparer {
     difference.message = std::move(message);
     out_.push_back(std::move(difference));
     return out_.back();
+  }
+
+  // What the release of Istio makes otherwise is no drift; `name` is "ns/name".
+  void ExplainByVersion(std::string_view kind, std::string_view name, DriftDifference* difference) {
+    for (const VersionDifference& version : versions_) {
+      const ObjectMeta& object = *version.object;
+      if (object.kind != kind || object.ns + "/" + std::string(object.name) != name) continue;
+      difference->code.clear();
+      difference->message = ToString(object) + " is not enforced as written in the proxy of " +
+                            who_ + ": Istio " + dump_.istio_version + " " + version.text +
+                            " (changed in " + version.since + ")";
+      difference->object = &object;
+      difference->span = version.span;
+      return;
+    }
   }
 
   const Listener* Find(const ProxyConfig& config, const Listener& like) const {
@@ -451,7 +486,7 @@ class Comparer {
     };
     std::map<std::string, Seen> missing, extra;  // by "ns/name (ACTION)"
     std::map<std::string, Pair*> changed;        // by key
-    std::map<std::string, std::string> expected_texts;
+    const std::set<std::string> turned = TurnedPolicies();
     for (Pair& pair : pairs_) {
       Policies expected = PoliciesOf(pair.expected);
       Policies got = PoliciesOf(pair.got);
@@ -463,6 +498,8 @@ class Comparer {
           if (!SameMeaning(place, got.at(key))) changed.emplace(key, &pair);
         } else if (got_objects.contains(ObjectOf(key))) {
           changed.emplace(key, &pair);  // the policy is there, this rule of it is not
+        } else if (turned.contains(ObjectOf(key))) {
+          continue;
         } else {
           Seen& seen = missing[ObjectOf(key)];
           seen.ports.insert(PortText(*pair.got.chain));
@@ -475,6 +512,7 @@ class Comparer {
           changed.emplace(key, &pair);
           continue;
         }
+        if (turned.contains(ObjectOf(key))) continue;
         Seen& seen = extra[ObjectOf(key)];
         seen.ports.insert(PortText(*pair.got.chain));
         seen.kept = place;
@@ -490,6 +528,7 @@ class Comparer {
       difference.object = origin.object;
       difference.detail = who_ + " missing " + name;
       difference.related.push_back({dump_.span, "the dump of " + who_});
+      ExplainByVersion("AuthorizationPolicy", name, &difference);
     }
     for (const auto& [name, seen] : extra) {
       auto& difference =
@@ -498,8 +537,31 @@ class Comparer {
                   ", but no manifest has it: somebody applied it by hand or it was deleted " +
                   "without reaching the proxy; add it to the manifests or delete it");
       difference.detail = who_ + " extra " + name;
+      ExplainByVersion("AuthorizationPolicy", name, &difference);
     }
     CompareMeanings(changed);
+  }
+
+  // Policies that both sides have, with another action: on TCP ports, where ALLOW and DENY keep
+  // other parts of a rule, one of them may then lack it.
+  std::set<std::string> TurnedPolicies() const {
+    using Way = std::pair<Rbac::Action, bool>;
+    std::map<std::string, std::set<Way>> expected, got;
+    auto note = [](const ChainView& view, std::map<std::string, std::set<Way>>* ways) {
+      for (const auto& [key, place] : PoliciesOf(view)) {
+        (*ways)[ObjectOf(key)].emplace(place.action, place.shadow);
+      }
+    };
+    for (const Pair& pair : pairs_) {
+      note(pair.expected, &expected);
+      note(pair.got, &got);
+    }
+    std::set<std::string> turned;
+    for (const auto& [name, ways] : expected) {
+      auto other = got.find(name);
+      if (other != got.end() && other->second != ways) turned.insert(name);
+    }
+    return turned;
   }
 
   // A policy's place in the dump; origins may point to the manifest.
@@ -542,6 +604,8 @@ class Comparer {
         if (wanted.outcome == Outcome::kUndetermined || seen.outcome == Outcome::kUndetermined) {
           continue;
         }
+        // Who is let in at all is not the rule's doing.
+        if (EndsBeforeRules(wanted) || EndsBeforeRules(seen)) continue;
         if (wanted.outcome == seen.outcome && wanted.status == seen.status) continue;
         reported.insert(ObjectOf(key));
         const PolicyPlace* place = after.contains(key) ? &after.at(key) : &before.at(key);
@@ -557,9 +621,15 @@ class Comparer {
           difference.object = before.at(key).policy->origin.object;
           difference.related.push_back({before.at(key).policy->origin.span, "the manifest's rule"});
         }
+        ExplainByVersion("AuthorizationPolicy", ObjectOf(key), &difference);
         break;
       }
     }
+  }
+
+  static bool EndsBeforeRules(const Verdict& verdict) {
+    return verdict.outcome == Outcome::kReject &&
+           (verdict.stage == Stage::kMtls || verdict.stage == Stage::kNone);
   }
 
   // Requests on the chain's port, as the mesh's workloads and strangers send them.
@@ -588,33 +658,40 @@ class Comparer {
     return {mesh, request};
   }
 
-  // MP0901 for RequestAuthentication: issuers.
+  using Providers = std::map<std::string, std::vector<const JwtProvider*>>;  // by issuer
+
+  static Providers ProvidersOf(const ChainView& view) {
+    Providers found;
+    for (const auto& filter : view.filters) {
+      if (filter.jwt == nullptr) continue;
+      for (const JwtProvider& provider : filter.jwt->providers) {
+        found[provider.issuer].push_back(&provider);
+      }
+    }
+    return found;
+  }
+
+  // MP0901 for RequestAuthentication: issuers; MP0902: what is asked of their tokens.
   void CompareProviders() {
     std::map<std::string, std::set<std::string>> missing, extra;
     std::map<std::string, const JwtProvider*> places;
     for (const Pair& pair : pairs_) {
-      auto issuers = [](const ChainView& view) {
-        std::map<std::string, const JwtProvider*> found;
-        for (const auto& filter : view.filters) {
-          if (filter.jwt == nullptr) continue;
-          for (const JwtProvider& provider : filter.jwt->providers) {
-            found[provider.issuer] = &provider;
-          }
-        }
-        return found;
-      };
-      auto expected = issuers(pair.expected), got = issuers(pair.got);
+      Providers expected = ProvidersOf(pair.expected), got = ProvidersOf(pair.got);
       // Without the filter the order of filters tells it.
       if (expected.empty() || got.empty()) continue;
-      for (const auto& [issuer, provider] : expected) {
-        if (got.contains(issuer)) continue;
+      for (const auto& [issuer, providers] : expected) {
+        auto there = got.find(issuer);
+        if (there != got.end()) {
+          CompareIssuer(issuer, providers, there->second);
+          continue;
+        }
         missing[issuer].insert(PortText(*pair.got.chain));
-        places[issuer] = provider;
+        places[issuer] = providers.front();
       }
-      for (const auto& [issuer, provider] : got) {
+      for (const auto& [issuer, providers] : got) {
         if (expected.contains(issuer)) continue;
         extra[issuer].insert(PortText(*pair.got.chain));
-        places[issuer] = provider;
+        places[issuer] = providers.front();
       }
     }
     for (const auto& [issuer, ports] : missing) {
@@ -633,6 +710,66 @@ class Comparer {
                   List(ports) + ", which no manifest names; add the RequestAuthentication to the " +
                   "manifests or delete it");
       difference.detail = who_ + " extra issuer " + issuer;
+    }
+  }
+
+  // What decides about a token, by the name of the setting.
+  static std::map<std::string, std::string> SettingsOf(const JwtProvider& provider) {
+    auto sorted = [](std::vector<std::string> texts) {
+      std::sort(texts.begin(), texts.end());
+      return texts.empty() ? std::string("none") : Join(texts, ", ");
+    };
+    std::vector<std::string> headers, claims;
+    for (const auto& header : provider.from_headers) {
+      headers.push_back(header.name + (header.prefix.empty() ? "" : " `" + header.prefix + "`"));
+    }
+    for (const auto& [header, claim] : provider.claim_to_headers) {
+      claims.push_back(header + " = " + claim);
+    }
+    return {{"audiences", sorted(provider.audiences)},
+            {"fromHeaders", sorted(std::move(headers))},
+            {"fromParams", sorted(provider.from_params)},
+            {"fromCookies", sorted(provider.from_cookies)},
+            {"forwardOriginalToken", provider.forward ? "true" : "false"},
+            {"outputPayloadToHeader", provider.forward_payload_header},
+            {"outputClaimToHeaders", sorted(std::move(claims))}};
+  }
+
+  static bool SameKeys(const JwtProvider& a, const JwtProvider& b) {
+    // Keys that istiod fetched are not in the manifests; a placeholder is told by its own rule.
+    if (!a.local_jwks || !b.local_jwks || *a.local_jwks == *b.local_jwks) return true;
+    if (IsPlaceholderKeySet(*b.local_jwks)) return true;
+    auto expected = ParseJson(*a.local_jwks), got = ParseJson(*b.local_jwks);
+    if (!expected.ok() || !got.ok()) return false;
+    return WriteJson(Canonical(expected.value())) == WriteJson(Canonical(got.value()));
+  }
+
+  void CompareIssuer(const std::string& issuer, const std::vector<const JwtProvider*>& expected,
+                     const std::vector<const JwtProvider*>& got) {
+    if (expected.size() != got.size()) return;
+    for (size_t i = 0; i < expected.size(); ++i) {
+      std::map<std::string, std::string> wanted = SettingsOf(*expected[i]);
+      std::vector<std::string> notes;
+      for (const auto& [setting, text] : SettingsOf(*got[i])) {
+        if (text == wanted[setting]) continue;
+        notes.push_back("`" + setting + "` is " + text + " where the manifests say " +
+                        wanted[setting]);
+      }
+      if (!SameKeys(*expected[i], *got[i])) notes.emplace_back("its keys are others");
+      if (notes.empty() || !issuers_reported_.insert(issuer).second) continue;
+      const Origin& origin = expected[i]->origin;
+      auto& difference =
+          Add("MP0902", origin.span,
+              "the proxy of " + who_ + " judges tokens of JWT issuer `" + issuer +
+                  "` otherwise than the manifests: " + Join(notes, ", ") +
+                  "; see whether istiod pushed the RequestAuthentication (istioctl proxy-status)");
+      difference.object = origin.object;
+      difference.detail = who_ + " issuer " + issuer;
+      difference.related.push_back({dump_.span, "the dump of " + who_});
+      if (origin.object != nullptr) {
+        ExplainByVersion("RequestAuthentication",
+                         origin.object->ns + "/" + std::string(origin.object->name), &difference);
+      }
     }
   }
 
@@ -723,6 +860,7 @@ class Comparer {
       note("xff_num_trusted_hops", std::to_string(a.xff_num_trusted_hops),
            std::to_string(b.xff_num_trusted_hops));
       note("forward_client_cert_details", CertMode(a), CertMode(b));
+      note("failure_mode_allow of ext_authz", FailsOpen(pair.expected), FailsOpen(pair.got));
     }
     for (const auto& [message, where] : found) {
       auto& difference =
@@ -732,6 +870,63 @@ class Comparer {
                   "addresses see something else: " + message);
       difference.detail = who_ + " setting " + message;
     }
+  }
+
+  // Of all providers in order.
+  static std::string FailsOpen(const ChainView& view) {
+    std::vector<std::string> texts;
+    for (const auto& filter : view.filters) {
+      if (filter.ext_authz == nullptr) continue;
+      texts.emplace_back(filter.ext_authz->failure_mode_allow ? "true" : "false");
+    }
+    return Join(texts, ", ");
+  }
+
+  // MP0903: TLS that the manifests want from a peer of the mesh and the proxy takes from others.
+  void ComparePeers() {
+    std::map<std::string, std::pair<std::set<std::string>, Span>> found;
+    for (const Pair& pair : pairs_) {
+      const auto& expected = pair.expected.chain->tls;
+      const auto& got = pair.got.chain->tls;
+      if (!expected || !got || !expected->require_client_certificate || !got->opaque.empty()) {
+        continue;
+      }
+      std::string message;
+      if (!got->require_client_certificate) {
+        message = "TLS without a client certificate";
+      } else if (std::set<std::string> wider = Wider(*expected, *got); !wider.empty()) {
+        message = "certificates of " + List(wider);
+      }
+      if (message.empty()) continue;
+      auto& [ports, span] = found[message];
+      ports.insert(PortText(*pair.got.chain));
+      if (!span) span = pair.got.chain->span;
+    }
+    for (const auto& [message, where] : found) {
+      auto& difference =
+          Add("MP0903", where.second,
+              "the proxy of " + who_ + " takes " + message + " on " + List(where.first) +
+                  ", which by the manifests and the mesh's trust domains it must " +
+                  "not; restart the proxy and see what changes its chains");
+      difference.detail = who_ + " peers " + message;
+    }
+  }
+
+  // Names that a certificate may bear in the dump and not by the manifests.
+  static std::set<std::string> Wider(const TlsContext& expected, const TlsContext& got) {
+    // None at all is PILOT_SKIP_VALIDATE_TRUST_DOMAIN, of which manifests say nothing.
+    if (expected.subject_alt_names.empty()) return {};
+    std::set<std::string> wider;
+    for (const StringMatcher& matcher : got.subject_alt_names) {
+      bool known = std::any_of(
+          expected.subject_alt_names.begin(), expected.subject_alt_names.end(),
+          [&](const StringMatcher& wanted) {
+            return (wanted.kind == matcher.kind && wanted.value == matcher.value) ||
+                   (matcher.kind != StringMatcher::Kind::kRegex && wanted.Matches(matcher.value));
+          });
+      if (!known) wider.insert("`" + matcher.value + "`");
+    }
+    return wider;
   }
 
   static std::string CertMode(const HttpConnectionManager& manager) {
@@ -848,6 +1043,8 @@ class Comparer {
   std::shared_ptr<const ProxyConfig> expected_;
   std::string who_;
   std::vector<Pair> pairs_;
+  std::vector<VersionDifference> versions_;
+  std::set<std::string> issuers_reported_;
   std::vector<DriftDifference>& out_;
 };
 
@@ -938,12 +1135,6 @@ void FindStanding(const DriftInput& input, size_t index, std::vector<DriftDiffer
           "): the proxy has not got the policy; see istioctl proxy-status");
 }
 
-// Whether the workload is more than what the dump's own node says.
-bool IsWritten(const Workload& workload) {
-  return workload.object != nullptr && workload.object->file != nullptr &&
-         !workload.object->file->name().starts_with('(');
-}
-
 // MP0901 among replicas where no manifest says what is right.
 void CompareReplicas(const DriftInput& input, const std::vector<size_t>& replicas,
                      std::vector<DriftDifference>* out) {
@@ -989,7 +1180,7 @@ std::vector<DriftDifference> FindDrift(const DriftInput& input) {
     const Workload* workload = input.mesh.FindWorkload(dump.config->ns, dump.config->workload);
     bool has_proxy = workload != nullptr && (workload->mode == ProxyMode::kSidecar ||
                                              workload->mode == ProxyMode::kGateway);
-    if (has_proxy && IsWritten(*workload)) {
+    if (has_proxy && !IsFromDump(*workload)) {
       auto expected = compiler.Compile(*workload);
       if (expected->unmodelled.empty()) {
         Comparer(input, i, *workload, std::move(expected), &out).Compare();

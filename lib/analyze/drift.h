@@ -15,7 +15,7 @@
 namespace meshproof {
 
 struct DriftDifference {
-  std::string code;                    // of the rule that reports it
+  std::string code;                    // of the rule that reports it; "": the release explains it
   size_t proxy = 0;                    // index into Dumps::proxies
   std::string message;                 // what, why, what to do
   const ObjectMeta* object = nullptr;  // the manifest's, where there is one

@@ -4,6 +4,7 @@
 
 #include "app/jwt.h"
 #include "base/text.h"
+#include "proxy/dump_input.h"
 #include "proxy/trust_domain.h"
 #include "report/certificate_report.h"
 
@@ -92,8 +93,9 @@ Result<MeshFacts> ReadMeshFacts(const CertOptions& options, const std::vector<st
     return facts;
   }
   const Mesh& mesh = *input.value().mesh;
-  // Secrets alone say nothing of a mesh.
-  if (!mesh.workloads().empty() || mesh.config().object != nullptr) {
+  // Secrets and dumps alone say nothing of the mesh's trust domains.
+  bool written = !std::all_of(mesh.workloads().begin(), mesh.workloads().end(), IsFromDump);
+  if (written || mesh.config().object != nullptr) {
     facts.trust_domains = AcceptedTrustDomains(mesh.config());
   }
   if (options.workload) {

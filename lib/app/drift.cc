@@ -1,9 +1,12 @@
 #include "app/drift.h"
 
+#include <algorithm>
 #include <chrono>
 
+#include "analyze/drift.h"
 #include "analyze/driver.h"
 #include "app/version.h"
+#include "proxy/dump_input.h"
 #include "report/findings.h"
 #include "report/parts.h"
 #include "simulate/fields.h"
@@ -26,10 +29,7 @@ FindingsReport ReportOf(const Input& input, std::vector<Finding> findings, const
 std::string NotCompared(const ProxyDump& dump, const Mesh& mesh) {
   if (dump.config->workload.empty()) return "the dump does not say whose it is (no bootstrap)";
   const Workload* workload = mesh.FindWorkload(dump.config->ns, dump.config->workload);
-  bool written = workload != nullptr && workload->object != nullptr &&
-                 workload->object->file != nullptr &&
-                 !workload->object->file->name().starts_with('(');
-  if (!written) return "no manifest has its workload";
+  if (workload == nullptr || IsFromDump(*workload)) return "no manifest has its workload";
   if (workload->mode != ProxyMode::kSidecar && workload->mode != ProxyMode::kGateway) {
     return "its workload has no sidecar and is no gateway (" + workload->mode_reason + ")";
   }
@@ -39,7 +39,25 @@ std::string NotCompared(const ProxyDump& dump, const Mesh& mesh) {
   return "";
 }
 
-Json ProxyJson(const ProxyDump& dump, const Mesh& mesh, Json findings) {
+// What the dumps' releases of Istio explain.
+std::vector<DriftDifference> ExplainedByVersion(const Input& input, int64_t now) {
+  const auto& proxies = input.dumps->proxies;
+  bool any = std::any_of(proxies.begin(), proxies.end(),
+                         [](const ProxyDump& dump) { return !dump.istio_version.empty(); });
+  if (!any) return {};
+  std::vector<DriftDifference> all = FindDrift({*input.mesh, *input.dumps, now});
+  std::erase_if(all, [](const DriftDifference& difference) { return !difference.code.empty(); });
+  return all;
+}
+
+Json VersionJson(const DriftDifference& difference) {
+  Json out = Json::MakeObject({{"message", difference.message}});
+  out.Set("object", ObjectJson(difference.object));
+  out.Set("location", LocationJson(difference.span));
+  return out;
+}
+
+Json ProxyJson(const ProxyDump& dump, const Mesh& mesh, Json versions, Json findings) {
   Json object = Json::MakeObject(
       {{"kind", "Proxy"}, {"namespace", dump.config->ns}, {"name", dump.config->workload}});
   Json out = Json::MakeObject({{"object", std::move(object)},
@@ -54,11 +72,13 @@ Json ProxyJson(const ProxyDump& dump, const Mesh& mesh, Json findings) {
     opaque.Append((part.where.empty() ? "" : part.where + ": ") + part.what);
   }
   out.Set("opaque", std::move(opaque));
+  out.Set("version_differences", std::move(versions));
   out.Set("findings", std::move(findings));
   return out;
 }
 
-Json DriftJson(const Input& input, const std::vector<Finding>& findings, const Host& host) {
+Json DriftJson(const Input& input, const std::vector<Finding>& findings,
+               const std::vector<DriftDifference>& explained, const Host& host) {
   const auto& dumps = input.dumps->proxies;
   Json proxies = Json::MakeArray();
   for (size_t i = 0; i < dumps.size(); ++i) {
@@ -68,8 +88,12 @@ Json DriftJson(const Input& input, const std::vector<Finding>& findings, const H
     }
     Json report = FindingsJson(ReportOf(input, std::move(own), host));
     const Json* listed = report.Find("findings");
-    proxies.Append(
-        ProxyJson(dumps[i], *input.mesh, listed != nullptr ? *listed : Json::MakeArray()));
+    Json versions = Json::MakeArray();
+    for (const auto& difference : explained) {
+      if (difference.proxy == i) versions.Append(VersionJson(difference));
+    }
+    proxies.Append(ProxyJson(dumps[i], *input.mesh, std::move(versions),
+                             listed != nullptr ? *listed : Json::MakeArray()));
   }
   Json whole = FindingsJson(ReportOf(input, findings, host));
   Json out = Json::MakeObject({{"version", 1}, {"proxies", std::move(proxies)}});
@@ -102,9 +126,13 @@ Exit RunDrift(const DriftOptions& options, const Host& host) {
   analyze.dumps = input.value().dumps;
   World world(input.value().mesh);
   AnalyzeResult result = Analyze(*input.value().mesh, world, analyze);
+  auto explained = ExplainedByVersion(input.value(), analyze.now);
   if (options.format == "json") {
-    host.out << WriteJson(DriftJson(input.value(), result.findings, host), 2) << "\n";
+    host.out << WriteJson(DriftJson(input.value(), result.findings, explained, host), 2) << "\n";
   } else {
+    for (const auto& difference : explained) {
+      host.err << PlaceText(difference.span) << ": note: " << difference.message << "\n";
+    }
     for (const ProxyDump& dump : input.value().dumps->proxies) {
       std::string reason = NotCompared(dump, *input.value().mesh);
       if (!reason.empty()) {

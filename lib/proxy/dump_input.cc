@@ -9,6 +9,9 @@
 namespace meshproof {
 namespace {
 
+// Stands for a file where a dump's node is all that is known of a workload.
+constexpr char kMadeFile[] = "(the dumps' proxies)";
+
 const char* RoleOf(ProxyMode mode) {
   switch (mode) {
     case ProxyMode::kGateway:
@@ -89,6 +92,11 @@ bool Names(const std::set<std::string>& names, const DumpIdentity& identity) {
 
 }  // namespace
 
+bool IsFromDump(const Workload& workload) {
+  return workload.object != nullptr && workload.object->file != nullptr &&
+         workload.object->file->name() == kMadeFile;
+}
+
 bool DumpInput::Take(const std::string& path, const FileSystem& files) {
   if (!path.ends_with(".json") || files.Stat(path) != FileSystem::Kind::kFile) return false;
   auto text = files.Read(path);
@@ -137,7 +145,7 @@ Load DumpInput::Complete(Load load) {
     names.insert(identity.ns + "/" + identity.workload);
     text += WriteJson(PodOf(identity)) + "\n";
   }
-  if (!text.empty()) load.files.push_back(ParseText("(the dumps' proxies)", std::move(text)));
+  if (!text.empty()) load.files.push_back(ParseText(kMadeFile, std::move(text)));
   return load;
 }
 

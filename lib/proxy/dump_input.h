@@ -32,4 +32,7 @@ class DumpInput {
   bool any_ = false;
 };
 
+// Whether the workload is one that no manifest names, made of what a dump's node says.
+bool IsFromDump(const Workload& workload);
+
 }  // namespace meshproof

@@ -97,6 +97,25 @@ Origin ReadContext::OriginOf(const std::string& key, const Node& node) {
   return origin;
 }
 
+namespace {
+
+bool Same(const TextList& list, const std::vector<std::string>& texts) {
+  return std::equal(list.values.begin(), list.values.end(), texts.begin(), texts.end(),
+                    [](const Text& a, const std::string& b) { return a.value == b; });
+}
+
+// How much of a jwtRule stands in a provider: the keys count most, then where tokens are read.
+int Likeness(const JwtRule& rule, const JwtProvider& provider) {
+  bool keys = provider.local_jwks && rule.jwks.value == *provider.local_jwks;
+  return (keys ? 32 : 0) + Same(rule.audiences, provider.audiences) * 16 +
+         (rule.from_headers.size() == provider.from_headers.size()) * 8 +
+         Same(rule.from_params, provider.from_params) * 4 +
+         Same(rule.from_cookies, provider.from_cookies) * 2 +
+         (rule.forward_original_token == provider.forward);
+}
+
+}  // namespace
+
 Origin ReadContext::ProviderOrigin(const JwtProvider& provider, const Node& node) const {
   Origin origin;
   origin.span = SpanOf(node);
@@ -107,10 +126,7 @@ Origin ReadContext::ProviderOrigin(const JwtProvider& provider, const Node& node
     for (size_t i = 0; i < authentication->jwt_rules.size(); ++i) {
       const JwtRule& rule = authentication->jwt_rules[i];
       if (rule.issuer.value != provider.issuer) continue;
-      bool keys = provider.local_jwks && rule.jwks.value == *provider.local_jwks;
-      int score = (keys ? 8 : 0) + (rule.audiences.values.size() == provider.audiences.size()) * 4 +
-                  (rule.from_headers.size() == provider.from_headers.size()) * 2 +
-                  (rule.forward_original_token == provider.forward);
+      int score = Likeness(rule, provider);
       if (score <= best) continue;
       best = score;
       origin.object = &authentication->meta;

@@ -153,9 +153,10 @@ std::optional<std::string> ReadDataSource(const Node* source) {
   return std::nullopt;
 }
 
-JwtProvider ReadProvider(std::string_view name, const Node& node, ReadContext* context) {
+JwtProvider ReadProvider(const Entry& entry, ReadContext* context) {
+  const Node& node = entry.value;
   JwtProvider provider;
-  provider.name = std::string(name);
+  provider.name = std::string(entry.key.text);
   provider.issuer = TextField(&node, "issuer");
   provider.audiences = TextsField(&node, "audiences");
   if (const Node* local = Field(&node, "local_jwks")) {
@@ -182,7 +183,7 @@ JwtProvider ReadProvider(std::string_view name, const Node& node, ReadContext* c
   provider.space_delimited_claims =
       TextsField(Field(&node, "normalize_payload_in_metadata"), "space_delimited_claims");
   provider.clear_route_cache = BoolField(&node, "clear_route_cache");
-  provider.origin = context->ProviderOrigin(provider, node);
+  provider.origin = context->ProviderOrigin(provider, entry.key);
   for (const char* setting :
        {"subjects", "require_expiration", "max_lifetime", "clock_skew_seconds", "jwt_cache_config",
         "pad_forward_payload_header", "header_in_metadata", "failed_status_in_metadata"}) {
@@ -200,8 +201,8 @@ JwtProvider ReadProvider(std::string_view name, const Node& node, ReadContext* c
 
 JwtFilter ReadJwt(const Node* config, ReadContext* context) {
   JwtFilter filter;
-  for (const auto& [name, value] : EntriesField(config, "providers")) {
-    filter.providers.push_back(ReadProvider(name.text, value, context));
+  for (const Entry& entry : EntriesField(config, "providers")) {
+    filter.providers.push_back(ReadProvider(entry, context));
   }
   std::stable_sort(filter.providers.begin(), filter.providers.end(),
                    [](const auto& a, const auto& b) { return a.name < b.name; });

@@ -2,12 +2,13 @@
 """Compares meshproof with the running Envoy on random meshes. See README.md.
 
 For each mesh: `meshproof compile` gives the configuration of each addressed proxy, Envoy runs it and answers the requests,
-`meshproof test` says what it would have answered; verdict, status, details, flags and body must be equal.
+`meshproof test` says what it would have answered; verdict, status, details, flags and body must be equal. With --dumps `meshproof test` gets
+no manifests but what Envoy's admin port prints of each proxy (`/config_dump`).
 The last line is `N decisions, M differences`. Exit status: 0 none, 1 differences, 2 usage, 77 no Envoy (skipped).
 """
 import argparse, collections, copy, json, multiprocessing, os, secrets, shutil, subprocess, sys, tempfile, time, traceback
 
-import meshcase, random_mesh
+import admin_dump, meshcase, random_mesh
 from envoyproc import EnvoyError, find_envoy
 from judge import Judge
 
@@ -65,8 +66,8 @@ def stage(q, r, v):
 class Run:
     """One Envoy and its share of the meshes."""
 
-    def __init__(self, judge, meshproof, keep=None):
-        self.j, self.mp, self.keep = judge, meshproof, keep
+    def __init__(self, judge, meshproof, keep=None, dumps=False):
+        self.j, self.mp, self.keep, self.dumps = judge, meshproof, keep, dumps
         self.dir = tempfile.mkdtemp(prefix='differential-')
         self.kinds, self.diffs, self.decisions, self.broken = collections.Counter(), [], 0, []
 
@@ -94,6 +95,7 @@ class Run:
                 continue
             work.append((m, d, slot))
         loaded = self.j.load(proxies)
+        dump = admin_dump.fetch(self.j.envoy) if self.dumps else None
         qs = []
         for k, (m, d, slot) in enumerate(work):
             for i, c in enumerate(m.cases):
@@ -103,7 +105,10 @@ class Run:
         for m, d, slot in work:
             mine = list(zip(m.cases, qs[base:base + len(m.cases)], results[base:base + len(m.cases)]))
             base += len(m.cases)
-            self._mesh(m, d, mine)
+            if self.dumps:
+                self._dumped(m, d, mine, {w: admin_dump.of_proxy(dump, loaded[n], meshcase.POD_IP) for w, n in slot.items()})
+            else:
+                self._mesh(m, d, mine)
             shutil.rmtree(d, ignore_errors=True)
 
     def _mesh(self, m, d, mine):
@@ -139,6 +144,46 @@ class Run:
             self.diffs.append({'seed': m.seed, 'case': c, 'envoy': w, 'meshproof': g, 'keys': keys})
         if found:
             self.save(m, d, found)
+
+    def _dumped(self, m, d, mine, dumps):
+        """Each proxy's cases, answered from its dump alone."""
+        for w, dump in dumps.items():
+            sent = [(admin_dump.case(c, q), q, r) for c, q, r in mine if c['to']['workload'] == w]
+            if not sent:
+                continue
+            with open(os.path.join(d, 'config_dump.json'), 'w', encoding='utf-8') as f:
+                json.dump(dump, f)
+            want = [meshcase.verdict(q, r) for _, q, r in sent]
+            self._write_dumped(d, 'cases.meshtest.yaml', [with_expect(c, v) for (c, _, _), v in zip(sent, want)])
+            got, bad = self.mp.test(d)
+            if bad or len(got) != len(sent):
+                self.broken.append((m, '%s: %s' % (w, bad or '%d verdicts for %d cases' % (len(got), len(sent)))))
+                self.save(m, d, [])
+                continue
+            wrong = []
+            for (c, q, r), v, g in zip(sent, want, got):
+                self.decisions += 1
+                if meshcase.differences(v, g) or v['verdict'] == 'error':
+                    wrong.append((c, q, g))
+                else:
+                    self.kinds[v['verdict'], stage(q, r, v), q['protocol']] += 1
+            again = self.j.run([dict(q, fresh=True) for _, q, _ in wrong], 1) if wrong else []
+            found = []
+            for (c, q, g), r in zip(wrong, again):
+                v = meshcase.verdict(q, r)
+                keys = meshcase.differences(v, g) or (['verdict'] if v['verdict'] == 'error' else [])
+                self.kinds['DIFFERENT' if keys else v['verdict'], stage(q, r, v), q['protocol']] += 1
+                if keys:
+                    found.append(with_expect(c, v))
+                    self.diffs.append({'seed': m.seed, 'case': c, 'envoy': v, 'meshproof': g, 'keys': keys})
+            if found:
+                self._write_dumped(d, 'differences.meshtest.yaml', found)
+                self.save(m, d, [])
+
+    @staticmethod
+    def _write_dumped(d, name, cases):
+        with open(os.path.join(d, name), 'w', encoding='utf-8') as f:
+            f.write(random_mesh.dump_cases(cases, ['config_dump.json']))
 
     def save(self, m, d, found):
         if self.keep:
@@ -310,7 +355,7 @@ def worker(args, seeds, requests, pipe):
     """Judges the meshes that it takes from the queue, until there are none."""
     try:
         with Judge() as j:
-            run = Run(j, Meshproof(args.meshproof), args.keep)
+            run = Run(j, Meshproof(args.meshproof), args.keep, args.dumps)
             try:
                 while True:
                     group = []
@@ -334,7 +379,7 @@ def worker(args, seeds, requests, pipe):
 
 
 def shrink_all(args, diffs, requests, out=sys.stdout):
-    """Prints one reproduction of each kind of difference."""
+    """Prints one reproduction of each kind of difference; with --dumps the case as it is (--keep has the dump)."""
     kinds = {}
     for d in diffs:
         g, w = d['meshproof'], d['envoy']
@@ -343,6 +388,10 @@ def shrink_all(args, diffs, requests, out=sys.stdout):
     print('\n%d differences of %d kinds:' % (len(diffs), len(kinds)), file=out)
     for k, ds in sorted(kinds.items(), key=lambda x: -len(x[1])):
         print('%6d %s: Envoy %s, meshproof %s' % (len(ds), ', '.join(k[0]), json.dumps(ds[0]['envoy']), summary(ds[0]['meshproof'])), file=out)
+        if args.dumps:
+            print('       mesh %s, case %s' % (ds[0]['seed'], json.dumps(ds[0]['case'])), file=out)
+    if args.dumps:
+        return
     with Judge() as j:
         run = Run(j, Meshproof(args.meshproof))
         try:
@@ -368,6 +417,7 @@ def main():
     ap.add_argument('--mesh', help='only this mesh, as SEED/NUMBER')
     ap.add_argument('--reproductions', type=int, default=4, help='differences that are shrunk and printed')
     ap.add_argument('--shrink-seconds', type=float, default=15)
+    ap.add_argument('--dumps', action='store_true', help="answers from Envoy's /config_dump in place of the manifests")
     ap.add_argument('--recorded', metavar='DIR', help='check the recorded meshes of DIR instead (recorded.py)')
     args = ap.parse_args()
     if args.recorded:

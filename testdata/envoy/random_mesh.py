@@ -885,9 +885,9 @@ def dump(docs):
     return yaml.dump_all(docs, Dumper=Dumper, sort_keys=False, allow_unicode=True)
 
 
-def dump_cases(cases):
+def dump_cases(cases, mesh=('mesh.yaml',)):
     """Meshtest file, one case a line: JSON is YAML too, and this much of it is written often."""
-    return 'mesh: [mesh.yaml]\ntests:\n' + ''.join('- %s\n' % json.dumps(c, ensure_ascii=True).replace('\x7f', '\\u007f') for c in cases)
+    return 'mesh: [%s]\ntests:\n' % ', '.join(mesh) + ''.join('- %s\n' % json.dumps(c, ensure_ascii=True).replace('\x7f', '\\u007f') for c in cases)
 
 
 def write(mesh, directory):
