@@ -483,6 +483,22 @@ Space::Node Space::SameClassNode(const Field& a, const Field& b) {
   return same;
 }
 
+Space::Shape Space::ShapeOf(Expr expr) const {
+  const ExprNode& node = exprs_[expr];
+  switch (node.op) {
+    case Op::kConstant:
+      return {Shape::Kind::kConstant, node.a, kNever};
+    case Op::kAnd:
+      return {Shape::Kind::kAnd, node.a, node.b};
+    case Op::kOr:
+      return {Shape::Kind::kOr, node.a, node.b};
+    case Op::kNot:
+      return {Shape::Kind::kNot, node.a, kNever};
+    default:
+      return {};
+  }
+}
+
 Space::Node Space::ToNode(Expr expr) {
   if (nodes_.size() < exprs_.size()) nodes_.resize(exprs_.size());
   if (nodes_[expr]) return *nodes_[expr];

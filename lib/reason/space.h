@@ -127,6 +127,13 @@ class Space {
   size_t CountPoints(size_t limit) const;
   Point PointAt(size_t number) const;
   bool Holds(Node node, const Point& point) const;
+  // How an expression is made, so that a second engine can make its own diagram of it.
+  struct Shape {
+    enum class Kind { kConstant, kAnd, kOr, kNot, kLeaf };
+    Kind kind = Kind::kLeaf;
+    Expr a = kNever, b = kNever;  // kAnd, kOr; `a` alone: kNot, and kConstant its value
+  };
+  Shape ShapeOf(Expr expr) const;
 
  private:
   struct AddressClass {
