@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "analyze/drift.h"
+#include "analyze/reach.h"
 #include "analyze/suppress.h"
 #include "base/parallel.h"
 #include "base/text.h"
@@ -101,6 +102,8 @@ bool IsRuleOn(const AnalyzeOptions& options, const Rule& rule) {
 AnalyzeResult Analyze(const Mesh& mesh, const World& world, const AnalyzeOptions& options) {
   std::vector<RawObject> objects = ReadRawObjects(mesh.model());
   Analysis analysis{mesh.model(), mesh, world, objects, options.now, options.istio_version};
+  const Reach reach(world);
+  analysis.reach = &reach;
   std::vector<DriftDifference> drift;
   if (options.dumps != nullptr) {
     drift = FindDrift({mesh, *options.dumps, options.now});

@@ -18,6 +18,7 @@ namespace meshproof {
 
 struct Dumps;
 struct DriftDifference;
+class Reach;
 
 // What every rule sees. Immutable; rules run in parallel.
 struct Analysis {
@@ -30,6 +31,8 @@ struct Analysis {
   // What proxies run, and how it differs from the manifests; null where the input holds no dump.
   const Dumps* dumps = nullptr;
   const std::vector<DriftDifference>* drift = nullptr;
+  // Questions about all requests (analyze/reach.h). Never null.
+  const Reach* reach = nullptr;
 
   // Whether the input holds any object of this kind or namespace at all; a rule about a missing
   // one lowers its certainty where the input cannot tell.

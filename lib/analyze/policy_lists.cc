@@ -1,0 +1,107 @@
+#include "analyze/policy_lists.h"
+
+#include <string_view>
+
+namespace meshproof {
+namespace {
+
+using Subject = PolicyList::Subject;
+
+Subject SubjectOfKey(std::string_view key) {
+  if (key.starts_with("request.auth.")) return Subject::kToken;
+  if (key.starts_with("request.headers")) return Subject::kHttp;
+  if (key == "source.ip" || key == "remote.ip" || key == "destination.ip") return Subject::kAddress;
+  if (key == "destination.port") return Subject::kPort;
+  if (key.starts_with("source.")) return Subject::kIdentity;
+  return Subject::kOther;
+}
+
+class Collector {
+ public:
+  std::vector<PolicyList> Collect(const AuthorizationPolicy::Rule& rule) {
+    for (size_t i = 0; i < rule.from.size(); ++i) AddSource(rule.from[i], i);
+    for (size_t i = 0; i < rule.to.size(); ++i) AddOperation(rule.to[i], i);
+    for (size_t i = 0; i < rule.when.size(); ++i) AddCondition(rule.when[i], i);
+    return std::move(lists_);
+  }
+
+ private:
+  void Add(Subject subject, std::string name, const std::string& path, bool negative,
+           const TextList& values) {
+    if (values.empty()) return;
+    PolicyList list = current_;
+    list.subject = subject;
+    list.path = path;
+    list.name = std::move(name);
+    list.negative = negative;
+    list.values = &values;
+    list.span = values.values.front().span ? values.values.front().span : values.span;
+    lists_.push_back(std::move(list));
+  }
+
+  void AddField(Subject subject, std::string_view name, const std::string& block,
+                const TextList& values, const TextList& excluded) {
+    std::string text(name);
+    Add(subject, text, block + "." + text, false, values);
+    text[0] = static_cast<char>(text[0] & ~0x20);
+    Add(subject, "not" + text, block + ".not" + text, true, excluded);
+  }
+
+  void AddSource(const AuthorizationPolicy::Source& source, size_t index) {
+    current_ = {};
+    current_.source = &source;
+    std::string block = "from[" + std::to_string(index) + "].source";
+    auto add = [&](Subject subject, std::string_view name, const TextList& values,
+                   const TextList& excluded) { AddField(subject, name, block, values, excluded); };
+    add(Subject::kIdentity, "principals", source.principals, source.not_principals);
+    add(Subject::kToken, "requestPrincipals", source.request_principals,
+        source.not_request_principals);
+    add(Subject::kIdentity, "namespaces", source.namespaces, source.not_namespaces);
+    add(Subject::kIdentity, "serviceAccounts", source.service_accounts,
+        source.not_service_accounts);
+    add(Subject::kIdentity, "trustDomains", source.trust_domains, source.not_trust_domains);
+    add(Subject::kAddress, "ipBlocks", source.ip_blocks, source.not_ip_blocks);
+    add(Subject::kAddress, "remoteIpBlocks", source.remote_ip_blocks, source.not_remote_ip_blocks);
+  }
+
+  void AddOperation(const AuthorizationPolicy::Operation& operation, size_t index) {
+    current_ = {};
+    current_.operation = &operation;
+    std::string block = "to[" + std::to_string(index) + "].operation";
+    auto add = [&](Subject subject, std::string_view name, const TextList& values,
+                   const TextList& excluded) { AddField(subject, name, block, values, excluded); };
+    add(Subject::kHttp, "hosts", operation.hosts, operation.not_hosts);
+    add(Subject::kPort, "ports", operation.ports, operation.not_ports);
+    add(Subject::kHttp, "methods", operation.methods, operation.not_methods);
+    add(Subject::kHttp, "paths", operation.paths, operation.not_paths);
+  }
+
+  void AddCondition(const AuthorizationPolicy::Condition& condition, size_t index) {
+    current_ = {};
+    current_.condition = &condition;
+    std::string block = "when[" + std::to_string(index) + "]";
+    std::string name = "when " + std::string(condition.key.value);
+    Subject subject = SubjectOfKey(condition.key.value);
+    Add(subject, name, block + ".values", false, condition.values);
+    Add(subject, name, block + ".notValues", true, condition.not_values);
+  }
+
+  PolicyList current_;
+  std::vector<PolicyList> lists_;
+};
+
+}  // namespace
+
+std::vector<PolicyList> ListsOf(const AuthorizationPolicy::Rule& rule) {
+  return Collector().Collect(rule);
+}
+
+bool IsHttpOnly(const PolicyList& list) {
+  return list.subject == Subject::kToken || list.subject == Subject::kHttp;
+}
+
+std::string FieldPathOf(size_t rule, const PolicyList& list) {
+  return "spec.rules[" + std::to_string(rule) + "]." + list.path;
+}
+
+}  // namespace meshproof

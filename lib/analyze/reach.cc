@@ -1,0 +1,353 @@
+// Which workloads are alike for a rule is decided before any proxy is compiled: by the objects that
+// make its inbound configuration (istio-semantics section 6: policies, RequestAuthentications,
+// PeerAuthentication modes, declared ports and their protocol; section 1: the namespace, which
+// `serviceAccounts` default to).
+
+#include "analyze/reach.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+#include <unordered_map>
+
+#include "analyze/names.h"
+#include "analyze/rule.h"
+#include "base/parallel.h"
+#include "base/text.h"
+
+namespace meshproof {
+namespace {
+
+// Small enough that a mesh of adversarial policies is still analyzed in reasonable time; a usual
+// question needs a thousandth of it. `exposure` and `prove` have more.
+constexpr Budget kBudget = {.classes = 20'000, .nodes = 500'000, .seconds = 2};
+
+template <typename T>
+void AddPointers(const std::vector<T>& pointers, std::string* key) {
+  for (const auto* pointer : pointers) {
+    *key += std::to_string(reinterpret_cast<uintptr_t>(pointer)) + ",";
+  }
+  *key += ';';
+}
+
+std::string KeyOf(const Mesh& mesh, const Workload& workload, const Site& site) {
+  std::vector<const ObjectMeta*> unmodelled = mesh.UnmodelledFor(workload);
+  if (workload.mode != ProxyMode::kSidecar || !unmodelled.empty()) return "";
+  std::string key = workload.ns + ";";
+  AddPointers(site.policies.custom, &key);
+  AddPointers(site.policies.deny, &key);
+  AddPointers(site.policies.allow, &key);
+  AddPointers(site.policies.audit, &key);
+  AddPointers(site.policies.request_authentications, &key);
+  EffectiveMtls mtls = mesh.MtlsFor(workload);
+  key += std::to_string(static_cast<int>(mtls.workload.mode));
+  for (const auto& [port, mode] : mtls.ports) {
+    key += "," + std::to_string(port) + "=" + std::to_string(static_cast<int>(mode.mode));
+  }
+  for (const InboundPort& port : site.declared) {
+    key += ";" + std::to_string(port.port) + "/" + std::to_string(static_cast<int>(port.protocol));
+    if (port.ingress != nullptr) {
+      key += "@" + std::to_string(reinterpret_cast<uintptr_t>(port.ingress));
+    }
+  }
+  return key;
+}
+
+bool HasPolicies(const PolicySet& set) {
+  return !set.custom.empty() || !set.deny.empty() || !set.allow.empty() || !set.audit.empty() ||
+         !set.request_authentications.empty();
+}
+
+std::vector<Site> FindSites(const Mesh& mesh) {
+  std::vector<Site> sites;
+  std::unordered_map<std::string, size_t> known;
+  for (const Workload& workload : mesh.workloads()) {
+    if (workload.mode != ProxyMode::kSidecar && workload.mode != ProxyMode::kGateway) continue;
+    Site site;
+    site.policies = mesh.PoliciesFor(workload);
+    if (!HasPolicies(site.policies)) continue;
+    site.declared = mesh.InboundPorts(workload);
+    std::string key = KeyOf(mesh, workload, site);
+    if (!key.empty()) {
+      auto [found, added] = known.try_emplace(key, sites.size());
+      if (!added) {
+        sites[found->second].workloads.push_back(&workload);
+        continue;
+      }
+    }
+    site.workloads.push_back(&workload);
+    sites.push_back(std::move(site));
+  }
+  return sites;
+}
+
+}  // namespace
+
+bool Site::Has(const AuthorizationPolicy& policy) const {
+  for (const auto* list : {&policies.custom, &policies.deny, &policies.allow, &policies.audit}) {
+    if (std::find(list->begin(), list->end(), &policy) != list->end()) return true;
+  }
+  return false;
+}
+
+bool RuleFate::Everywhere(RuleStatus::Kind kind) const {
+  return !places.empty() && std::all_of(places.begin(), places.end(), [&](const RulePlace& place) {
+    return place.status->kind == kind;
+  });
+}
+
+struct Reach::Impl {
+  explicit Impl(const World& w) : world(w), reasoner(w, kBudget) {}
+
+  void FindFates();
+
+  const World& world;
+  Reasoner reasoner;
+  std::once_flag sites_once, fates_once;
+  std::vector<Site> sites;
+  std::unordered_map<const AuthorizationPolicy*, std::vector<size_t>> sites_of;
+  std::vector<std::vector<std::vector<RuleStatus>>> statuses;  // by site and port
+  std::vector<RuleFate> fates;
+};
+
+void Reach::Impl::FindFates() {
+  statuses.resize(sites.size());
+  std::vector<std::vector<int>> ports(sites.size());
+  ParallelFor(
+      sites.size(),
+      [&](size_t i) {
+        const PolicySet& set = sites[i].policies;
+        if (set.custom.empty() && set.deny.empty() && set.allow.empty()) return;
+        ports[i] = reasoner.Ports(sites[i].workload());
+        for (int port : ports[i]) {
+          statuses[i].push_back(reasoner.RuleStatuses(sites[i].workload(), port));
+        }
+      },
+      0);
+  std::unordered_map<const ObjectMeta*, std::vector<size_t>> fate_of;  // by rule
+  for (const AuthorizationPolicy& policy : world.mesh().model().authorization_policies) {
+    if (policy.dry_run || policy.action == AuthorizationPolicy::Action::kAudit) continue;
+    std::vector<size_t>& own = fate_of[&policy.meta];
+    for (size_t i = 0; i < policy.rules.size(); ++i) {
+      own.push_back(fates.size());
+      fates.push_back({&policy, i, {}});
+    }
+  }
+  for (size_t i = 0; i < sites.size(); ++i) {
+    for (size_t p = 0; p < statuses[i].size(); ++p) {
+      for (const RuleStatus& status : statuses[i][p]) {
+        auto found = fate_of.find(status.policy->origin.object);
+        int rule = status.policy->origin.rule;
+        if (found == fate_of.end() || rule < 0) continue;
+        auto index = static_cast<size_t>(rule);
+        if (index >= found->second.size()) continue;
+        fates[found->second[index]].places.push_back({&sites[i], ports[i][p], &status});
+      }
+    }
+  }
+}
+
+Reach::Reach(const World& world) : impl_(std::make_unique<Impl>(world)) {}
+Reach::~Reach() = default;
+
+const Reasoner& Reach::reasoner() const {
+  return impl_->reasoner;
+}
+
+const std::vector<Site>& Reach::Sites() const {
+  std::call_once(impl_->sites_once, [&] {
+    impl_->sites = FindSites(impl_->world.mesh());
+    for (size_t i = 0; i < impl_->sites.size(); ++i) {
+      const PolicySet& set = impl_->sites[i].policies;
+      for (const auto* list : {&set.custom, &set.deny, &set.allow, &set.audit}) {
+        for (const AuthorizationPolicy* policy : *list) impl_->sites_of[policy].push_back(i);
+      }
+    }
+  });
+  return impl_->sites;
+}
+
+std::vector<const Site*> Reach::SitesOf(const AuthorizationPolicy& policy) const {
+  const std::vector<Site>& sites = Sites();
+  std::vector<const Site*> own;
+  auto found = impl_->sites_of.find(&policy);
+  if (found == impl_->sites_of.end()) return own;
+  for (size_t index : found->second) own.push_back(&sites[index]);
+  return own;
+}
+
+std::vector<int> Reach::CalledPorts(const Site& site) const {
+  std::vector<int> ports;
+  for (const InboundPort& port : site.declared) ports.push_back(port.port);
+  if (!ports.empty()) return ports;
+  if (site.workload().mode == ProxyMode::kGateway) return reasoner().Ports(site.workload());
+  return {reasoner().OtherPort(site.workload())};
+}
+
+const std::vector<RuleFate>& Reach::Fates() const {
+  Sites();
+  std::call_once(impl_->fates_once, [&] { impl_->FindFates(); });
+  return impl_->fates;
+}
+
+// --- regions ---
+
+namespace {
+
+using Field = Region::Field;
+
+void AddList(Field field, const TextList& values, const TextList& excluded, std::string_view ns,
+             bool positive, std::vector<Region>* all) {
+  if (!values.empty()) all->push_back(AnyOfField(field, values, ns));
+  if (!positive && !excluded.empty()) {
+    all->push_back(Region::Not(AnyOfField(field, excluded, ns)));
+  }
+}
+
+// The claims of "request.auth.claims[a][b]" as Region names them: "[a][b]".
+struct ConditionField {
+  Field field;
+  std::string name;
+};
+
+bool FieldOf(std::string_view key, ConditionField* out) {
+  static constexpr std::pair<std::string_view, Field> kPlain[] = {
+      {"source.ip", Field::kSourceIp},         {"remote.ip", Field::kRemoteIp},
+      {"source.namespace", Field::kNamespace}, {"source.serviceAccount", Field::kServiceAccount},
+      {"source.principal", Field::kIdentity},  {"request.auth.principal", Field::kRequestPrincipal},
+      {"connection.sni", Field::kServerName},
+  };
+  for (const auto& [name, field] : kPlain) {
+    if (key == name) {
+      *out = {field, ""};
+      return true;
+    }
+  }
+  constexpr std::string_view kHeader = "request.headers[";
+  constexpr std::string_view kClaims = "request.auth.claims[";
+  if (key.starts_with(kHeader) && key.ends_with(']')) {
+    *out = {Field::kHeader, std::string(key.substr(kHeader.size()))};
+    out->name.pop_back();
+    return true;
+  }
+  if (key.starts_with(kClaims) && key.ends_with(']')) {
+    *out = {Field::kClaim, std::string(key.substr(kClaims.size() - 1))};
+    return true;
+  }
+  if (key == "request.auth.audiences" || key == "request.auth.presenter") {
+    *out = {Field::kClaim, key == "request.auth.audiences" ? "[aud]" : "[azp]"};
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Region AnyOfField(Region::Field field, const TextList& values, std::string_view ns) {
+  std::vector<Region> any;
+  for (const Text& text : values.values) {
+    std::string value(text.value);
+    if (field == Field::kServiceAccount && value.find('/') == std::string::npos) {
+      value = std::string(ns) + "/" + value;
+    }
+    any.push_back(Region::Is(field, std::move(value)));
+  }
+  return Region::Or(std::move(any));
+}
+
+Region RegionOf(const AuthorizationPolicy::Source& source, std::string_view ns, bool positive) {
+  std::vector<Region> all;
+  auto add = [&](Field field, const TextList& values, const TextList& excluded) {
+    AddList(field, values, excluded, ns, positive, &all);
+  };
+  add(Field::kIdentity, source.principals, source.not_principals);
+  add(Field::kRequestPrincipal, source.request_principals, source.not_request_principals);
+  add(Field::kNamespace, source.namespaces, source.not_namespaces);
+  add(Field::kServiceAccount, source.service_accounts, source.not_service_accounts);
+  add(Field::kSourceIp, source.ip_blocks, source.not_ip_blocks);
+  add(Field::kRemoteIp, source.remote_ip_blocks, source.not_remote_ip_blocks);
+  return Region::And(std::move(all));
+}
+
+Region RegionOf(const AuthorizationPolicy::Operation& operation, bool positive) {
+  std::vector<Region> all;
+  auto add = [&](Field field, const TextList& values, const TextList& excluded) {
+    AddList(field, values, excluded, {}, positive, &all);
+  };
+  add(Field::kHost, operation.hosts, operation.not_hosts);
+  add(Field::kMethod, operation.methods, operation.not_methods);
+  add(Field::kPath, operation.paths, operation.not_paths);
+  return Region::And(std::move(all));
+}
+
+Region RegionOf(const AuthorizationPolicy::Condition& condition, std::string_view ns,
+                bool positive) {
+  ConditionField field;
+  if (!FieldOf(condition.key.value, &field)) return Region::All();
+  std::vector<Region> all;
+  auto any_of = [&](const TextList& values) {
+    Region any = AnyOfField(field.field, values, ns);
+    for (Region& value : any.children) value.name = field.name;
+    return any;
+  };
+  if (!condition.values.empty()) all.push_back(any_of(condition.values));
+  if (!positive && !condition.not_values.empty()) {
+    all.push_back(Region::Not(any_of(condition.not_values)));
+  }
+  return Region::And(std::move(all));
+}
+
+Region RegionOf(const AuthorizationPolicy::Rule& rule, std::string_view ns, bool positive) {
+  std::vector<Region> all;
+  if (!rule.from.empty()) {
+    std::vector<Region> any;
+    for (const auto& source : rule.from) any.push_back(RegionOf(source, ns, positive));
+    all.push_back(Region::Or(std::move(any)));
+  }
+  if (!rule.to.empty()) {
+    std::vector<Region> any;
+    for (const auto& operation : rule.to) any.push_back(RegionOf(operation, positive));
+    all.push_back(Region::Or(std::move(any)));
+  }
+  for (const auto& condition : rule.when) all.push_back(RegionOf(condition, ns, positive));
+  return Region::And(std::move(all));
+}
+
+bool AttachExample(const Analysis& analysis, const Example& example, Finding* finding) {
+  Case asked = example.request;
+  if (!asked.now) asked.now = analysis.now;
+  auto verdict = analysis.world.Run(asked, World::Addresses::kUnknown, Detail::kTrace);
+  if (!verdict.ok() || verdict.value().outcome != example.verdict.outcome) return false;
+  finding->witness = Witness{std::move(asked), verdict.Take()};
+  finding->certainty = Certainty::kProven;
+  return true;
+}
+
+std::string NamesOf(const std::vector<const Site*>& sites) {
+  std::vector<std::string> names;
+  for (const Site* site : sites) {
+    for (const Workload* workload : site->workloads) {
+      names.push_back(workload->ns + "/" + workload->name);
+    }
+  }
+  return ListNames(names, 3);
+}
+
+std::string InWords(const Case& request) {
+  std::string text;
+  if (request.protocol == WireProtocol::kTcp) {
+    text = "a connection to port " + std::to_string(request.to_port);
+  } else {
+    text = "`" + request.method.value_or("GET") + " " + request.path + "`";
+    if (request.host) text += " of host " + *request.host;
+  }
+  if (request.from_identity) {
+    text += " by " + *request.from_identity;
+  } else if (request.tls == CaseTls::kPlaintext) {
+    text += " in plaintext";
+  }
+  if (request.claims || !request.tokens.empty()) text += " with a token";
+  return text;
+}
+
+}  // namespace meshproof
