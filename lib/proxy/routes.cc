@@ -393,6 +393,10 @@ class RouteTableBuilder {
 
 }  // namespace
 
+RouteMatch TranslateRouteMatch(const HttpMatch& match) {
+  return TranslateMatch(match);
+}
+
 RouteConfiguration BuildGatewayRoutes(const Mesh& mesh, const Workload& workload, std::string name,
                                       const std::vector<RoutedServer>& servers) {
   RouteTableBuilder builder(mesh, workload);

@@ -27,4 +27,8 @@ std::shared_ptr<const RouteConfiguration> BuildWaypointRoutes(const Mesh& mesh,
                                                               const MeshService& service,
                                                               const MeshServicePort& port);
 
+// What one match of a route becomes, as istiod translates it; the gateways, ports and clients that
+// it is meant for are not part of it.
+RouteMatch TranslateRouteMatch(const HttpMatch& match);
+
 }  // namespace meshproof
