@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "proxy/ztunnel.h"
 #include "report/access.h"
 #include "report/description.h"
 
@@ -152,7 +153,7 @@ Result<Plan> PlanWhatCan(const World& world, const AccessOptions& options,
     auto workload = FindWorkload(world.mesh(), ParseWorkloadName(name).Take().name);
     if (!workload.ok()) return workload.error();
     self = workload.value();
-    bool has_identity = self->mode == ProxyMode::kSidecar || self->mode == ProxyMode::kGateway;
+    bool has_identity = self->mode != ProxyMode::kNone;
     caller = has_identity ? Region::Is(Region::Field::kIdentity,
                                        self->identity.substr(std::string_view("spiffe://").size()))
                           : Region::Not(Region::Is(Region::Field::kMutualTls));
@@ -184,6 +185,11 @@ std::vector<PortAccess> AnswerAll(const Reasoner& reasoner, const Plan& plan) {
       }
       if (workload.mode == ProxyMode::kSidecar) {
         access.mtls = std::string(ToString(mesh.MtlsFor(workload).ForPort(port).mode));
+      }
+      if (workload.mode == ProxyMode::kAmbient) {
+        const ZtunnelConfig& ztunnel = reasoner.world().Ztunnel();
+        const bool strict = ztunnel.StrictOn(workload, static_cast<uint32_t>(port)) != nullptr;
+        access.mtls = std::string(ToString(strict ? MtlsMode::kStrict : MtlsMode::kPermissive));
       }
       if (auto found = ways.find({&workload, port}); found != ways.end())
         access.via = found->second;

@@ -30,6 +30,8 @@ constexpr std::string_view kJwtFilter = "envoy.filters.http.jwt_authn";
 constexpr std::string_view kHttpRbac = "envoy.filters.http.rbac";
 constexpr std::string_view kNetworkRbac = "envoy.filters.network.rbac";
 constexpr std::string_view kShadowId = "shadow_effective_policy_id";
+constexpr std::string_view kPeerPrincipal = "io.istio.peer_principal";
+constexpr std::string_view kInternalListener = "main_internal";  // what comes out of a tunnel
 
 // Without QUERY, which wants a body, and CONNECT, which has no path.
 constexpr std::array<const char*, 33> kHttp1Methods = {
@@ -187,7 +189,7 @@ struct PortModel::Translator {
       for (const PortModel::Side& side : model.asked_) {
         const Mesh& mesh = side.world->mesh();
         for (const Workload& workload : mesh.workloads()) {
-          if (workload.mode == ProxyMode::kSidecar) {
+          if (workload.mode == ProxyMode::kSidecar || workload.mode == ProxyMode::kAmbient) {
             space.AddCandidate(*identity, workload.identity, workload.ns == side.workload->ns);
           }
         }
@@ -489,6 +491,8 @@ struct PortModel::Translator {
   Expr AddressIn(const AddressPredicate& predicate, const Scope& scope) {
     switch (predicate.field) {
       case AddressField::kDirectRemote:
+        if (scope.waypoint) return kNever;  // a tunnel has no address
+        [[fallthrough]];
       case AddressField::kSource:
         return space.IsIn(Source(), predicate.range);
       case AddressField::kRemote:
@@ -546,6 +550,7 @@ struct PortModel::Translator {
       return number >= port->begin && number < port->end ? kAlways : kNever;
     }
     if (const auto* name = std::get_if<ServerNamePredicate>(&match)) {
+      if (scope.waypoint) return name->name.Matches("") ? kAlways : kNever;
       return Text(ServerName(), ToPattern(name->name));
     }
     if (const auto* metadata = std::get_if<MetadataPredicate>(&match)) {
@@ -557,7 +562,10 @@ struct PortModel::Translator {
     if (const auto* opaque = std::get_if<OpaquePredicate>(&match)) {
       return Opaque(opaque->name, "condition " + opaque->name + " cannot be seen through");
     }
-    return kNever;  // filter state: only waypoints have the peer there
+    if (const auto* state = std::get_if<FilterStatePredicate>(&match)) {
+      return scope.waypoint && state->key == kPeerPrincipal ? IdentityText(state->value) : kNever;
+    }
+    return kNever;
   }
 
   Expr PathText(const StringPattern& pattern, const StringMatcher& matcher) {
@@ -1007,6 +1015,7 @@ struct PortModel::Translator {
   static const Listener* ChooseListener(const ProxyConfig& proxy, int port) {
     const Listener* chosen = nullptr;
     for (const Listener& listener : proxy.listeners) {
+      if (listener.name == kInternalListener) continue;
       if (listener.original_dst || listener.name == "virtualInbound") return &listener;
       if (static_cast<int>(listener.port) == port && chosen == nullptr) chosen = &listener;
     }
@@ -1090,6 +1099,7 @@ struct PortModel::Translator {
   void BuildSide(const PortModel::Side& asked, SideModel* side) {
     side->workload = asked.workload;
     side->port = asked.port;
+    side->door = asked.door;
     const Workload& workload = *asked.workload;
     if (workload.mode == ProxyMode::kNone) {
       ChainModel open;
@@ -1098,9 +1108,20 @@ struct PortModel::Translator {
       side->tidy = kAlways;
       return;
     }
-    if (workload.mode != ProxyMode::kSidecar && workload.mode != ProxyMode::kGateway) {
-      side->undetermined = workload.ns + "/" + workload.name + " is in an ambient mesh (" +
-                           workload.mode_reason + "), which is not modelled yet";
+    if (workload.mode == ProxyMode::kWaypoint) {
+      side->undetermined =
+          workload.ns + "/" + workload.name + " is a waypoint: ask about what stands behind it";
+      return;
+    }
+    if (workload.mode == ProxyMode::kAmbient) {
+      const Mesh& mesh = asked.world->mesh();
+      const Waypoint* waypoint =
+          asked.door.service != nullptr ? mesh.WaypointFor(*asked.door.service).waypoint : nullptr;
+      if (waypoint != nullptr) {
+        BuildWaypointSide(asked, *waypoint, side);
+      } else {
+        BuildZtunnelSide(asked, side);
+      }
       return;
     }
     const ProxyConfig& proxy = asked.world->Proxy(workload).proxy();
@@ -1119,6 +1140,176 @@ struct PortModel::Translator {
       }
     }
     BuildListener(asked, *listener, side);
+  }
+
+  Scope ScopeOf(const PortModel::Side& asked, SideModel* side) const {
+    Scope scope;
+    scope.side = side;
+    scope.mesh = &asked.world->mesh();
+    scope.port = asked.port;
+    return scope;
+  }
+
+  // ztunnel takes HBONE and plaintext, whatever is spoken inside.
+  void BuildZtunnelSide(const PortModel::Side& asked, SideModel* side) {
+    const Workload& workload = *asked.workload;
+    side->proxy = asked.ztunnel;
+    if (asked.world->mesh().WaypointFor(workload).waypoint != nullptr) {
+      side->undetermined = workload.ns + "/" + workload.name +
+                           " has a waypoint before its own address, which is not reasoned about";
+      return;
+    }
+    if (IsZtunnelsOwnPort(asked.port)) return;
+    using Security = Transport::Security;
+    for (const FilterChain& config : asked.ztunnel->listeners.front().filter_chains) {
+      ChainModel chain;
+      chain.chain = &config;
+      Scope scope = ScopeOf(asked, side);
+      scope.tls = scope.asks = config.tls.has_value();
+      RunNetwork(scope, &chain, side);
+      const Security security = config.tls ? Security::kCertificate : Security::kPlaintext;
+      std::vector<Expr> any;
+      for (size_t i = 0; i < kTransports; ++i) {
+        const Transport at = TransportAt(i);
+        if (at.security != security) continue;
+        any.push_back(space.And(TransportIs(i), Arrives(chain, at)));
+      }
+      chain.arrives = space.OrAll(std::move(any));
+      side->chains.push_back(std::move(chain));
+    }
+    side->tidy = TidyFor(asked);
+  }
+
+  // What the port's Service says is spoken there.
+  Expr TidyFor(const PortModel::Side& asked) {
+    bool http = false;
+    for (const InboundPort& port : asked.world->mesh().InboundPorts(*asked.workload)) {
+      if (port.port == asked.port) http = IsHttp(port.protocol);
+    }
+    std::vector<Expr> any;
+    for (size_t i = 0; i < kTransports; ++i) {
+      const Transport::Speech speech = TransportAt(i).speech;
+      if (speech == (http ? Transport::Speech::kHttp1 : Transport::Speech::kBytes)) {
+        any.push_back(TransportIs(i));
+      }
+    }
+    return space.OrAll(std::move(any));
+  }
+
+  // The chains of a Service's port at its waypoint, which takes HBONE alone, and what the pods
+  // behind say to the waypoint.
+  void BuildWaypointSide(const PortModel::Side& asked, const Waypoint& waypoint, SideModel* side) {
+    const std::string name =
+        waypoint.gateway->meta.ns + "/" + std::string(waypoint.gateway->meta.name);
+    if (waypoint.workload == nullptr) {
+      side->undetermined = "the proxy of waypoint " + name + " is not in the input";
+      return;
+    }
+    const ProxyConfig& proxy = asked.world->Proxy(*waypoint.workload).proxy();
+    side->proxy = &proxy;
+    if (!proxy.unmodelled.empty()) {
+      side->undetermined =
+          ToString(*proxy.unmodelled.front()) + " changes this proxy and cannot be seen through";
+      return;
+    }
+    for (const LoadFailure& failure : proxy.load_failures) {
+      side->undetermined = "Envoy refuses listener " + failure.listener + ": " + failure.reason;
+      return;
+    }
+    const BehindWaypoint behind = AskBehind(*asked.world, *waypoint.workload, asked.door);
+    if (behind == BehindWaypoint::kRefuses) {
+      side->tidy = kAlways;
+      return;
+    }
+    const FilterChain* http = nullptr;
+    const FilterChain* tcp = nullptr;
+    FindWaypointChains(proxy, asked.door, &http, &tcp);
+    if (http == nullptr && tcp == nullptr) {
+      side->undetermined = "waypoint " + name + " has no chain for " + asked.door.service->host;
+      return;
+    }
+    std::vector<Expr> tidy;
+    for (const FilterChain* config : {http, tcp}) {
+      if (config == nullptr) continue;
+      ChainModel chain;
+      chain.chain = config;
+      Scope scope = ScopeOf(asked, side);
+      scope.port = asked.door.port->port;
+      scope.waypoint = true;
+      RunNetwork(scope, &chain, side);
+      if (behind == BehindWaypoint::kDepends) {
+        chain.clear = space.And(
+            chain.clear, Opaque("behind " + name, "what the pods behind waypoint " + name +
+                                                      " say to it depends on the request or the "
+                                                      "pod that it chooses"));
+      }
+      if (config == http) CheckRoutesStay(asked.door, *config, &chain);
+      std::vector<Expr> any;
+      for (size_t i = 0; i < kTransports; ++i) {
+        const Transport at = TransportAt(i);
+        if (at.security != Transport::Security::kCertificate) continue;
+        const bool bytes = at.speech == Transport::Speech::kBytes;
+        // With both chains the inspector tells them apart.
+        if (http != nullptr && tcp != nullptr && bytes != (config == tcp)) continue;
+        if (chain.http && bytes) {
+          side->garbled = space.Or(side->garbled, TransportIs(i));
+          continue;
+        }
+        any.push_back(TransportIs(i));
+        if (chain.http != bytes) tidy.push_back(TransportIs(i));
+      }
+      std::vector<Expr> domains;
+      for (const std::string& domain : TrustDomainBundle(asked.world->mesh().config())) {
+        StringMatcher prefix;
+        prefix.kind = StringMatcher::Kind::kPrefix;
+        prefix.value = "spiffe://" + domain + "/";
+        domains.push_back(IdentityText(prefix));
+      }
+      chain.arrives = space.And(space.OrAll(std::move(any)), space.OrAll(std::move(domains)));
+      side->chains.push_back(std::move(chain));
+    }
+    side->tidy = space.OrAll(std::move(tidy));
+  }
+
+  static void FindWaypointChains(const ProxyConfig& proxy, const Door& door,
+                                 const FilterChain** http, const FilterChain** tcp) {
+    for (const Listener& listener : proxy.listeners) {
+      if (!listener.waypoint) continue;
+      for (const WaypointMatcher::Vip& vip : listener.waypoint->services) {
+        if (vip.service != door.service) continue;
+        for (const WaypointMatcher::Port& port : vip.ports) {
+          if (static_cast<int>(port.port) != door.port->port) continue;
+          for (const FilterChain& chain : listener.filter_chains) {
+            if (!port.http_chain.empty() && chain.name == port.http_chain) *http = &chain;
+            if (!port.tcp_chain.empty() && chain.name == port.tcp_chain) *tcp = &chain;
+          }
+        }
+      }
+    }
+  }
+
+  // Routes that answer themselves or lead to another Service are not followed.
+  void CheckRoutesStay(const Door& door, const FilterChain& config, ChainModel* chain) {
+    for (const NetworkFilter& filter : *config.filters) {
+      const auto* manager = std::get_if<std::shared_ptr<const HttpConnectionManager>>(&filter);
+      if (manager == nullptr || (*manager)->routes == nullptr) continue;
+      for (const VirtualHost& host : (*manager)->routes->virtual_hosts) {
+        for (const Route& route : host.routes) {
+          bool stays = route.action == Route::Action::kCluster && route.match.path == "/" &&
+                       route.match.path_kind == RouteMatch::Path::kPrefix &&
+                       route.match.headers.empty() && route.match.query_parameters.empty();
+          for (const WeightedCluster& cluster : route.clusters) {
+            stays = stays && cluster.cluster.ends_with("|" + door.service->host);
+          }
+          if (stays) continue;
+          chain->clear = space.And(
+              chain->clear,
+              Opaque("routes of " + config.name, "routes for " + door.service->host +
+                                                     " at its waypoint are not reasoned about"));
+          return;
+        }
+      }
+    }
   }
 
   void BuildListener(const PortModel::Side& asked, const Listener& listener, SideModel* side) {
@@ -1192,6 +1383,9 @@ struct PortModel::Translator {
     bool any_gateway = false;
     bool first = true;
     for (const PortModel::Side& asked : model.asked_) {
+      if (asked.workload->mode == ProxyMode::kAmbient && asked.door.service != nullptr) {
+        SurveyWaypoint(asked, &first);
+      }
       if (asked.workload->mode != ProxyMode::kSidecar &&
           asked.workload->mode != ProxyMode::kGateway) {
         continue;
@@ -1214,6 +1408,20 @@ struct PortModel::Translator {
       }
     }
     any_gateway_ = any_gateway;
+  }
+
+  void SurveyWaypoint(const PortModel::Side& asked, bool* first) {
+    const Waypoint* waypoint = asked.world->mesh().WaypointFor(*asked.door.service).waypoint;
+    if (waypoint == nullptr || waypoint->workload == nullptr) return;
+    const ProxyConfig& proxy = asked.world->Proxy(*waypoint->workload).proxy();
+    const FilterChain* http = nullptr;
+    const FilterChain* tcp = nullptr;
+    FindWaypointChains(proxy, asked.door, &http, &tcp);
+    if (http == nullptr) return;
+    for (const NetworkFilter& filter : *http->filters) {
+      const auto* manager = std::get_if<std::shared_ptr<const HttpConnectionManager>>(&filter);
+      if (manager != nullptr) SurveyManager(**manager, proxy, first);
+    }
   }
 
   void SurveyManager(const HttpConnectionManager& manager, const ProxyConfig& proxy, bool* first) {
@@ -1638,6 +1846,11 @@ std::optional<Case> PortModel::Decode(const Space::Point& point, size_t side) co
   Case request;
   request.to_workload = workload.ns + "/" + workload.name;
   request.to_port = to.port;
+  if (to.door.service != nullptr) {
+    request.to_workload.clear();
+    request.to_host = to.door.service->host;
+    request.to_port = to.door.port->port;
+  }
   request.from_outside = true;
   Transport at = own.transport ? TransportAt(space_.ChoiceOf(*own.transport, point)) : Transport{};
   bool gateway = workload.mode == ProxyMode::kGateway;
@@ -1667,12 +1880,21 @@ std::optional<Case> PortModel::Decode(const Space::Point& point, size_t side) co
     std::string name = workload.identity;
     if (own.identity) name = space_.TextOf(*own.identity, point).value_or(name);
     request.from_identity = name;
+    // HBONE is what ambient callers speak.
+    const bool tunnel = workload.mode == ProxyMode::kAmbient || to.door.service != nullptr;
+    const ProxyMode of_callers = tunnel ? ProxyMode::kAmbient : ProxyMode::kSidecar;
     for (const Workload& caller : mesh.workloads()) {
-      if (caller.mode != ProxyMode::kSidecar || caller.identity != name) continue;
+      if (caller.mode != of_callers || caller.identity != name) continue;
       request.from_workload = caller.ns + "/" + caller.name;
       request.from_outside = false;
       request.from_identity.reset();
       break;
+    }
+    for (const Workload& caller : mesh.workloads()) {
+      if (!tunnel || !request.from_workload.empty()) break;
+      if (caller.mode != ProxyMode::kAmbient) continue;
+      request.from_workload = caller.ns + "/" + caller.name;
+      request.from_outside = false;
     }
   }
   if (own.server_name && at.security != Transport::Security::kPlaintext) {

@@ -10,6 +10,7 @@
 
 #include "mesh/mesh.h"
 #include "proxy/config.h"
+#include "reason/ambient.h"
 #include "reason/reason.h"
 #include "reason/space.h"
 
@@ -71,6 +72,7 @@ struct SideModel {
   const Workload* workload = nullptr;
   const ProxyConfig* proxy = nullptr;
   int port = 0;
+  Door door;
   std::string undetermined;  // not empty: nothing can be said
   std::vector<ChainModel> chains;
   Expr allowed = kNever;
@@ -87,6 +89,8 @@ class PortModel {
     const World* world = nullptr;
     const Workload* workload = nullptr;
     int port = 0;
+    Door door = {};
+    const ProxyConfig* ztunnel = nullptr;  // of an ambient workload
   };
 
   PortModel(const std::vector<Side>& sides, const Budget& budget);

@@ -12,6 +12,7 @@
 #include <unordered_map>
 
 #include "base/text.h"
+#include "reason/ambient.h"
 #include "reason/model.h"
 #include "reason/proxy_key.h"
 #include "simulate/predicate.h"
@@ -202,6 +203,22 @@ struct Reasoner::Impl {
   mutable Memory<Exposure> known_exposures;
   mutable ProxyKeys keys;
 
+  // --- ambient workloads
+
+  ZtunnelProxies ztunnels;
+
+  PortModel::Side SideOf(const Workload& workload, int port, const Door& door) const {
+    PortModel::Side side{&world, &workload, port, door, nullptr};
+    if (workload.mode == ProxyMode::kAmbient) side.ztunnel = &ztunnels.Of(world, workload);
+    return side;
+  }
+
+  Answer FindAt(const PortModel::Side& at, const Region& region, Wanted wanted) const;
+  std::vector<RuleStatus> StatusesAt(const PortModel::Side& at) const;
+  Exposure ExposureAt(const PortModel::Side& at, const Region& within) const;
+  static Comparison CompareAt(const Impl& before, const PortModel::Side& old_side,
+                              const Impl& after, const PortModel::Side& new_side, size_t limit);
+
   // The same request to another workload, judged there; false where the verdict is another kind.
   bool Readdress(const Workload& workload, int port, std::optional<Example>* example) const {
     if (!*example) return true;
@@ -314,6 +331,11 @@ constexpr int kInboundPort = 15006;
 std::set<int> NamedPorts(const World& world, const Workload& workload) {
   std::set<int> ports;
   for (const InboundPort& port : world.mesh().InboundPorts(workload)) ports.insert(port.port);
+  if (workload.mode == ProxyMode::kWaypoint) return {};  // its policies guard what is behind it
+  if (workload.mode == ProxyMode::kAmbient) {
+    for (const int port : ZtunnelPorts(world, workload)) ports.insert(port);
+    return ports;
+  }
   if (workload.mode != ProxyMode::kSidecar && workload.mode != ProxyMode::kGateway) return ports;
   const ProxyConfig& proxy = world.Proxy(workload).proxy();
   const FilterChain* last = nullptr;
@@ -337,7 +359,7 @@ std::set<int> NamedPorts(const World& world, const Workload& workload) {
 }  // namespace
 
 int Reasoner::OtherPort(const Workload& workload) const {
-  if (workload.mode != ProxyMode::kSidecar) return 0;
+  if (workload.mode != ProxyMode::kSidecar && workload.mode != ProxyMode::kAmbient) return 0;
   std::set<int> named = NamedPorts(impl_->world, workload);
   int port = 9999;
   while (named.count(port) != 0) --port;
@@ -351,9 +373,9 @@ std::vector<int> Reasoner::Ports(const Workload& workload) const {
   return ports;
 }
 
-Answer Reasoner::FindAnew(const Workload& workload, int port, const Region& region,
-                          Wanted wanted) const {
-  PortModel model({{&impl_->world, &workload, port}}, impl_->budget);
+Answer Reasoner::Impl::FindAt(const PortModel::Side& at, const Region& region,
+                              Wanted wanted) const {
+  PortModel model({at}, budget);
   Answer answer;
   if (!model.side(0).undetermined.empty()) {
     answer.reason = model.side(0).undetermined;
@@ -364,7 +386,7 @@ Answer Reasoner::FindAnew(const Workload& workload, int port, const Region& regi
     answer.reason = model.reason();
     return answer;
   }
-  Session session(&model, impl_->budget);
+  Session session(&model, budget);
   Authorizers answers =
       wanted == Wanted::kAllowedByAnyAuthorizer ? Authorizers::kRefuse : Authorizers::kAgree;
   bool refused = wanted == Wanted::kRefused;
@@ -380,7 +402,30 @@ Answer Reasoner::FindAnew(const Workload& workload, int port, const Region& regi
       return session.Surely(piece) != Bdd::kFalse;
     });
   }
-  return impl_->Ask(&session, found, 0, answers, refused);
+  return Ask(&session, found, 0, answers, refused);
+}
+
+namespace {
+
+// Of the requests of a region those that come through a door: only connections with a certificate
+// pass a waypoint.
+Region Through(const Door& door, const Region& region) {
+  if (door.service == nullptr) return region;
+  return Region::And({region, Region::Is(Region::Field::kMutualTls)});
+}
+
+}  // namespace
+
+Answer Reasoner::FindAnew(const Workload& workload, int port, const Region& region,
+                          Wanted wanted) const {
+  Answer answer;
+  answer.kind = Answer::Kind::kEmpty;
+  for (const Door& door : DoorsTo(impl_->world, workload, port)) {
+    Answer here = impl_->FindAt(impl_->SideOf(workload, port, door), Through(door, region), wanted);
+    if (here.found()) return here;
+    if (!here.empty() && answer.empty()) answer = std::move(here);
+  }
+  return answer;
 }
 
 namespace {
@@ -437,9 +482,9 @@ std::string ConflictOf(Session* session, const RbacPolicy& policy) {
 
 }  // namespace
 
-std::vector<RuleStatus> Reasoner::RuleStatusesAnew(const Workload& workload, int port) const {
+std::vector<RuleStatus> Reasoner::Impl::StatusesAt(const PortModel::Side& at) const {
   std::vector<RuleStatus> statuses;
-  PortModel model({{&impl_->world, &workload, port}}, impl_->budget);
+  PortModel model({at}, budget);
   const SideModel& side = model.side(0);
   bool built = side.undetermined.empty() && model.Build();
   std::string reason = !side.undetermined.empty() ? side.undetermined : model.reason();
@@ -447,7 +492,7 @@ std::vector<RuleStatus> Reasoner::RuleStatusesAnew(const Workload& workload, int
   std::map<std::pair<const ObjectMeta*, std::pair<int, int>>, size_t> known;
   std::vector<RuleOverChains> rules;
   std::unique_ptr<Session> session;
-  if (built) session = std::make_unique<Session>(&model, impl_->budget);
+  if (built) session = std::make_unique<Session>(&model, budget);
   for (const ChainModel& chain : side.chains) {
     for (const RuleInChain& rule : chain.rules) {
       auto key = std::make_pair(rule.policy->origin.object,
@@ -568,7 +613,7 @@ std::vector<RuleStatus> Reasoner::RuleStatusesAnew(const Workload& workload, int
       witness = deny ? effective : alone;
     }
     if (witness != Bdd::kFalse) {
-      Answer answer = impl_->Ask(session.get(), witness, 0, Authorizers::kAgree, refused);
+      Answer answer = Ask(session.get(), witness, 0, Authorizers::kAgree, refused);
       if (answer.found()) {
         status.example = std::move(answer.example);
       } else {
@@ -586,6 +631,42 @@ std::vector<RuleStatus> Reasoner::RuleStatusesAnew(const Workload& workload, int
       if (status.kind == Kind::kUndetermined) status.reason = model.OpaqueReason();
     }
     statuses.push_back(std::move(status));
+  }
+  return statuses;
+}
+
+std::vector<RuleStatus> Reasoner::RuleStatusesAnew(const Workload& workload, int port) const {
+  // A rule that several doors have is as good as at the door where it does most.
+  const auto rank = [](const RuleStatus& status) {
+    using Kind = RuleStatus::Kind;
+    switch (status.kind) {
+      case Kind::kLive:
+        return 4;
+      case Kind::kUndetermined:
+        return 3;
+      case Kind::kCovered:
+        return 2;
+      case Kind::kDenied:
+        return 1;
+      case Kind::kUnreachable:
+        return 0;
+    }
+    return 0;
+  };
+  std::vector<RuleStatus> statuses;
+  for (const Door& door : DoorsTo(impl_->world, workload, port)) {
+    for (RuleStatus& status : impl_->StatusesAt(impl_->SideOf(workload, port, door))) {
+      auto known = std::find_if(statuses.begin(), statuses.end(), [&](const RuleStatus& other) {
+        return other.policy->origin.object == status.policy->origin.object &&
+               other.policy->origin.rule == status.policy->origin.rule &&
+               other.action == status.action && other.custom == status.custom;
+      });
+      if (door.service == nullptr || known == statuses.end()) {
+        statuses.push_back(std::move(status));
+      } else if (rank(status) > rank(*known)) {
+        *known = std::move(status);
+      }
+    }
   }
   return statuses;
 }
@@ -696,10 +777,10 @@ void MergeRow(ExposureRow more, ExposureRow* row) {
 
 }  // namespace
 
-Exposure Reasoner::ExposureAnew(const Workload& workload, int port, const Region& within) const {
+Exposure Reasoner::Impl::ExposureAt(const PortModel::Side& at, const Region& within) const {
   Exposure exposure;
-  exposure.port = port;
-  PortModel model({{&impl_->world, &workload, port}}, impl_->budget);
+  exposure.port = at.port;
+  PortModel model({at}, budget);
   const SideModel& side = model.side(0);
   if (!side.undetermined.empty()) {
     exposure.reason = side.undetermined;
@@ -723,10 +804,10 @@ Exposure Reasoner::ExposureAnew(const Workload& workload, int port, const Region
     exposure.reason = model.reason();
     return exposure;
   }
-  Session session(&model, impl_->budget);
+  Session session(&model, budget);
   Space& space = model.space();
   Bdd& bdd = space.bdd();
-  bool gateway = workload.mode == ProxyMode::kGateway;
+  bool gateway = at.workload->mode == ProxyMode::kGateway;
   RequestSet inside = bdd.And(session.domain, space.ToNode(where));
   std::vector<bool> not_identity =
       space.VariablesOf([](const std::string& name) { return name != "identity"; });
@@ -830,7 +911,7 @@ Exposure Reasoner::ExposureAnew(const Workload& workload, int port, const Region
         exception.text = parts.empty() ? "everything" : Join(parts, "; ");
         row.except.push_back(std::move(exception));
       }
-      Answer answer = impl_->Ask(&session, row_node, 0, Authorizers::kAgree, false);
+      Answer answer = Ask(&session, row_node, 0, Authorizers::kAgree, false);
       if (answer.found()) {
         row.example = std::move(answer.example);
       } else if (exposure.reason.empty()) {
@@ -851,6 +932,23 @@ Exposure Reasoner::ExposureAnew(const Workload& workload, int port, const Region
   // nothing in: the rows hold all that is let in.
   if (session.spent()) exposure.reason = SpentReason();
   exposure.complete = exposure.reason.empty();
+  return exposure;
+}
+
+Exposure Reasoner::ExposureAnew(const Workload& workload, int port, const Region& within) const {
+  const std::vector<Door> doors = DoorsTo(impl_->world, workload, port);
+  Exposure exposure = impl_->ExposureAt(impl_->SideOf(workload, port, doors.front()), within);
+  for (size_t i = 1; i < doors.size(); ++i) {
+    Exposure more =
+        impl_->ExposureAt(impl_->SideOf(workload, port, doors[i]), Through(doors[i], within));
+    exposure.http = exposure.http || more.http;
+    exposure.complete = exposure.complete && more.complete;
+    if (exposure.reason.empty()) exposure.reason = std::move(more.reason);
+    for (ExposureRow& row : more.rows) {
+      row.conditions.push_back(DoorText(impl_->world, doors[i]));
+      exposure.rows.push_back(std::move(row));
+    }
+  }
   return exposure;
 }
 
@@ -910,13 +1008,12 @@ RequestSet Changed(Session* session, size_t from, size_t to, Authorizers answers
 
 }  // namespace
 
-Comparison Reasoner::Compare(const Reasoner& before, const Workload& old_workload,
-                             const Reasoner& after, const Workload& new_workload, int port,
-                             size_t limit) {
+Comparison Reasoner::Impl::CompareAt(const Impl& before, const PortModel::Side& old_side,
+                                     const Impl& after, const PortModel::Side& new_side,
+                                     size_t limit) {
   Comparison comparison;
-  const World* worlds[] = {&before.impl_->world, &after.impl_->world};
-  PortModel model({{worlds[0], &old_workload, port}, {worlds[1], &new_workload, port}},
-                  after.impl_->budget);
+  const World* worlds[] = {&before.world, &after.world};
+  PortModel model({old_side, new_side}, after.budget);
   auto give_up = [&](std::string reason) {
     comparison.complete = false;
     comparison.reason = std::move(reason);
@@ -925,9 +1022,16 @@ Comparison Reasoner::Compare(const Reasoner& before, const Workload& old_workloa
   for (size_t i = 0; i < 2; ++i) {
     if (!model.side(i).undetermined.empty()) return give_up(model.side(i).undetermined);
   }
+  // Only connections with a certificate pass a waypoint.
+  const Expr through = old_side.door.service != nullptr
+                           ? model.RegionOf(Region::Is(Region::Field::kMutualTls))
+                           : kAlways;
   if (!model.Build()) return give_up(model.reason());
-  Session session(&model, after.impl_->budget);
+  Session session(&model, after.budget);
   Space& space = session.space;
+  if (old_side.door.service != nullptr) {
+    session.domain = session.bdd.And(session.domain, space.ToNode(through));
+  }
   Bdd& bdd = session.bdd;
   // What the rule that decided a verdict matches.
   auto decided_region = [&](size_t side, const Verdict& verdict) {
@@ -954,10 +1058,10 @@ Comparison Reasoner::Compare(const Reasoner& before, const Workload& old_workloa
         break;
       }
       Space::Point point = model.Choose(sure, opened ? 1 : 0);
-      auto old_example = after.impl_->Confirm(&session, point, 0, *worlds[0], answers, opened);
-      auto new_example = after.impl_->Confirm(&session, point, 1, *worlds[1], answers, !opened);
+      auto old_example = after.Confirm(&session, point, 0, *worlds[0], answers, opened);
+      auto new_example = after.Confirm(&session, point, 1, *worlds[1], answers, !opened);
       if (!old_example || !new_example) {
-        give_up(after.impl_->UnconfirmedReason());
+        give_up(after.UnconfirmedReason());
         break;
       }
       Difference difference;
@@ -982,6 +1086,49 @@ Comparison Reasoner::Compare(const Reasoner& before, const Workload& old_workloa
     if (out.empty()) collect(Authorizers::kRefuse, opened, &out);
   }
   if (session.spent()) return give_up(SpentReason());
+  return comparison;
+}
+
+Comparison Reasoner::Compare(const Reasoner& before, const Workload& old_workload,
+                             const Reasoner& after, const Workload& new_workload, int port,
+                             size_t limit) {
+  const World& old_world = before.impl_->world;
+  const World& new_world = after.impl_->world;
+  const auto compare = [&](const Door& old_door, const Door& new_door) {
+    return Impl::CompareAt(*before.impl_, before.impl_->SideOf(old_workload, port, old_door),
+                           *after.impl_, after.impl_->SideOf(new_workload, port, new_door), limit);
+  };
+  Comparison comparison = compare({}, {});
+  // By a Service that has a waypoint on either side.
+  std::set<std::string> hosts;
+  for (const Door& door : DoorsTo(old_world, old_workload, port)) {
+    if (door.service != nullptr) hosts.insert(door.service->host);
+  }
+  for (const Door& door : DoorsTo(new_world, new_workload, port)) {
+    if (door.service != nullptr) hosts.insert(door.service->host);
+  }
+  for (const std::string& host : hosts) {
+    const MeshService* old_service = old_world.mesh().FindService(host);
+    const MeshService* new_service = new_world.mesh().FindService(host);
+    if (old_service == nullptr || new_service == nullptr) continue;
+    const Door old_door = DoorOf(old_world, old_workload, port, *old_service);
+    const Door new_door = DoorOf(new_world, new_workload, port, *new_service);
+    if (old_door.service == nullptr || new_door.service == nullptr) continue;
+    Comparison more = compare(old_door, new_door);
+    if (!more.complete && comparison.complete) {
+      comparison.complete = false;
+      comparison.reason = std::move(more.reason);
+    }
+    const auto join = [&](std::vector<Difference>* to, std::vector<Difference>* from) {
+      for (Difference& difference : *from) {
+        if (to->size() >= limit) break;
+        difference.region += ", " + DoorText(new_world, new_door);
+        to->push_back(std::move(difference));
+      }
+    };
+    join(&comparison.newly_allowed, &more.newly_allowed);
+    join(&comparison.newly_refused, &more.newly_refused);
+  }
   return comparison;
 }
 
