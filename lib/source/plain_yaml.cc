@@ -81,14 +81,12 @@ class PlainYamlReader::Impl {
     entries_.clear();
     items_.clear();
     depth_ = 0;
-    Document document(file);
-    document.arena().Expect((where.end - where.begin) * 6);
-    arena_ = &document.arena();
-    if (!ReadDocument(&document)) {
+    const Node* root = nullptr;
+    if (!ReadDocument(&root)) {
       comments_->resize(comments);
       return false;
     }
-    if (document.root() != nullptr) result->documents.push_back(std::move(document));
+    if (root != nullptr) result->documents.emplace_back(file, arena_, root);
     return true;
   }
 
@@ -97,7 +95,8 @@ class PlainYamlReader::Impl {
 
   uint32_t Offset(const char* at) const { return static_cast<uint32_t>(at - base_); }
 
-  bool ReadDocument(Document* document) {
+  // `*stored` stays null where there is no content.
+  bool ReadDocument(const Node** stored) {
     if (!NextLine()) return false;
     if (column_ == 0 && IsMarker(at_, '-')) {
       at_ += 3;
@@ -106,7 +105,7 @@ class PlainYamlReader::Impl {
     if (column_ == kNoLine) return true;
     Node root;
     if (!ReadBlock(&root) || column_ != kNoLine) return false;
-    document->set_root(arena_->CopyAll(std::span<const Node>(&root, 1)).data());
+    *stored = arena_->CopyAll(std::span<const Node>(&root, 1)).data();
     return true;
   }
 
@@ -177,7 +176,6 @@ class PlainYamlReader::Impl {
   bool ReadSequence(int column, Node* node) {
     if (++depth_ > kDeepest) return false;
     size_t first = items_.size();
-    node->kind = NodeKind::kSequence;
     node->begin = Offset(at_);
     do {
       Node item;
@@ -194,7 +192,7 @@ class PlainYamlReader::Impl {
   }
 
   void TakeItems(size_t first, Node* node) {
-    node->items = arena_->CopyAll(std::span<const Node>(items_).subspan(first));
+    node->SetItems(arena_->CopyAll(std::span<const Node>(items_).subspan(first)));
     items_.resize(first);
   }
 
@@ -226,7 +224,6 @@ class PlainYamlReader::Impl {
   bool ReadMapping(int column, Node key, Node* node) {
     if (++depth_ > kDeepest) return false;
     size_t first = entries_.size();
-    node->kind = NodeKind::kMapping;
     node->begin = key.begin;
     while (true) {
       if (!IsPlainKey(key)) return false;
@@ -256,7 +253,7 @@ class PlainYamlReader::Impl {
     duplicates_.clear();
     ReportDuplicateKeys(*file_, entries, &duplicates_);
     if (!duplicates_.empty()) return false;
-    node->entries = arena_->CopyAll(entries);
+    node->SetEntries(arena_->CopyAll(entries));
     entries_.resize(first);
     return true;
   }
@@ -408,7 +405,6 @@ class PlainYamlReader::Impl {
 
   bool ReadFlowSequence(Node* node) {
     size_t first = items_.size();
-    node->kind = NodeKind::kSequence;
     ++at_;
     SkipBlanks();
     for (bool more = *at_ != ']'; more;) {
@@ -423,7 +419,6 @@ class PlainYamlReader::Impl {
 
   bool ReadFlowMapping(Node* node) {
     size_t first = entries_.size();
-    node->kind = NodeKind::kMapping;
     ++at_;
     SkipBlanks();
     for (bool more = *at_ != '}'; more;) {
@@ -464,7 +459,7 @@ class PlainYamlReader::Impl {
   const char* end_ = nullptr;  // behind the last line; NUL or the byte behind a line break
   int column_ = kNoLine;       // of `at_` where a line's content starts
   int depth_ = 0;
-  Document::Arena* arena_ = nullptr;
+  std::shared_ptr<Document::Arena> arena_ = std::make_shared<Document::Arena>();
   std::vector<Comment>* comments_ = nullptr;
   std::vector<Node> items_;     // of the open sequences
   std::vector<Entry> entries_;  // of the open mappings
