@@ -152,9 +152,13 @@ ScalarType ResolvePlainScalar(std::string_view text) {
 }
 
 const Entry* Node::FindEntry(std::string_view key) const {
+  // Few keys of a mapping have the same length and last letter, so that little is compared.
   std::span<const Entry> all = entries();
+  char last = key.empty() ? '\0' : key.back();
   for (size_t i = all.size(); i > 0; --i) {
-    if (all[i - 1].key.text == key) return &all[i - 1];
+    std::string_view text = all[i - 1].key.text;
+    if (text.size() != key.size() || (!text.empty() && text.back() != last)) continue;
+    if (text == key) return &all[i - 1];
   }
   return nullptr;
 }

@@ -1,6 +1,6 @@
 // The YAML that kubectl, helm and kustomize print, in one pass over its bytes: mappings and
 // sequences in blocks (sequences also at the column of their key, collections also behind `- `),
-// plain and quoted scalars of one line, literal and folded blocks without an indentation indicator,
+// plain and quoted scalars of one line, literal blocks without an indentation indicator,
 // collections between brackets on one line, comments, `---` and `...`. Everything else - anchors,
 // aliases, tags, merge keys, `? ` keys, keys that Kubernetes spells anew or that stand twice,
 // scalars and brackets over several lines, directives, tabs and carriage returns in front of
