@@ -34,8 +34,8 @@ void AddSites(const DestinationRule& rule, const DestinationRule::Subset* subset
   const Node* entries = NodeAt(node, {"portLevelSettings"});
   for (size_t i = 0; i < policy.ports.size(); ++i) {
     const TrafficPolicy::Port& port = policy.ports[i];
-    const Node* entry = entries != nullptr && entries->items.size() == policy.ports.size()
-                            ? &entries->items[i]
+    const Node* entry = entries != nullptr && entries->items().size() == policy.ports.size()
+                            ? &entries->items()[i]
                             : nullptr;
     std::string entry_path = path + ".portLevelSettings[" + std::to_string(i) + "]";
     TlsSite site;
@@ -71,8 +71,8 @@ std::vector<TlsSite> TlsSitesOf(const DestinationRule& rule) {
   const Node* subsets = NodeAt(spec, {"subsets"});
   for (size_t i = 0; i < rule.subsets.size(); ++i) {
     if (!rule.subsets[i].policy) continue;
-    const Node* node = subsets != nullptr && subsets->items.size() == rule.subsets.size()
-                           ? NodeAt(&subsets->items[i], {"trafficPolicy"})
+    const Node* node = subsets != nullptr && subsets->items().size() == rule.subsets.size()
+                           ? NodeAt(&subsets->items()[i], {"trafficPolicy"})
                            : nullptr;
     AddSites(rule, &rule.subsets[i], *rule.subsets[i].policy, node,
              "spec.subsets[" + std::to_string(i) + "].trafficPolicy", &sites);

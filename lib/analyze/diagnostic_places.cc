@@ -46,14 +46,14 @@ DiagnosticPlace DiagnosticPlaces::Of(const Diagnostic& diagnostic) {
 }
 
 const Node* MappingOfKey(const Node& root, uint32_t offset) {
-  for (const Entry& entry : root.entries) {
+  for (const Entry& entry : root.entries()) {
     if (entry.key.begin == offset) return &root;
   }
-  for (const Entry& entry : root.entries) {
+  for (const Entry& entry : root.entries()) {
     if (offset < entry.value.begin || offset > entry.value.end) continue;
     if (const Node* found = MappingOfKey(entry.value, offset)) return found;
   }
-  for (const Node& item : root.items) {
+  for (const Node& item : root.items()) {
     if (offset < item.begin || offset > item.end) continue;
     if (const Node* found = MappingOfKey(item, offset)) return found;
   }

@@ -23,7 +23,7 @@ Finding& ReportAt(Reporter& reporter, const ObjectMeta& meta, Span span, std::st
 }
 
 std::span<const Node> ListItems(const Node* list) {
-  return list == nullptr ? std::span<const Node>() : list->items;
+  return list == nullptr ? std::span<const Node>() : list->items();
 }
 
 bool IsGatewayApi(const ObjectMeta& meta, std::string_view kind) {

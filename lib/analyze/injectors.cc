@@ -7,7 +7,7 @@ namespace meshproof {
 namespace {
 
 bool Holds(const Node& list, std::string_view value) {
-  return std::any_of(list.items.begin(), list.items.end(),
+  return std::any_of(list.items().begin(), list.items().end(),
                      [&](const Node& item) { return item.text == value; });
 }
 
@@ -29,11 +29,11 @@ void CollectRevisions(const Node* selector, std::set<std::string>* revisions) {
   if (exact != nullptr) revisions->emplace(exact->text);
   const Node* expressions = NodeAt(selector, {"matchExpressions"});
   if (expressions == nullptr) return;
-  for (const Node& expression : expressions->items) {
+  for (const Node& expression : expressions->items()) {
     const Node* key = expression.Find("key");
     const Node* values = expression.Find("values");
     if (key == nullptr || key->text != "istio.io/rev" || values == nullptr) continue;
-    for (const Node& value : values->items) revisions->emplace(value.text);
+    for (const Node& value : values->items()) revisions->emplace(value.text);
   }
 }
 
@@ -79,7 +79,7 @@ std::vector<Injector> ReadInjectors(const Analysis& analysis) {
                  (app != nullptr && app->text == "sidecar-injector");
     const Node* webhooks = NodeAt(object.node, {"webhooks"});
     if (!known || webhooks == nullptr || !webhooks->IsSequence()) continue;
-    for (const Node& webhook : webhooks->items) {
+    for (const Node& webhook : webhooks->items()) {
       const Node* name = NodeAt(&webhook, {"name"});
       injectors.push_back({object, name == nullptr ? "" : std::string(name->text),
                            NodeAt(&webhook, {"namespaceSelector"}),
@@ -92,14 +92,14 @@ std::vector<Injector> ReadInjectors(const Analysis& analysis) {
 
 bool MatchesSelector(const Node* selector, const Labels& labels) {
   if (const Node* exact = NodeAt(selector, {"matchLabels"})) {
-    for (const Entry& entry : exact->entries) {
+    for (const Entry& entry : exact->entries()) {
       const std::string* value = FindLabel(labels, entry.key.text);
       if (value == nullptr || *value != entry.value.text) return false;
     }
   }
   const Node* expressions = NodeAt(selector, {"matchExpressions"});
   return expressions == nullptr ||
-         std::all_of(expressions->items.begin(), expressions->items.end(),
+         std::all_of(expressions->items().begin(), expressions->items().end(),
                      [&](const Node& item) { return MatchesExpression(item, labels); });
 }
 

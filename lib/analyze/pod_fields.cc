@@ -33,7 +33,7 @@ std::vector<PodContainer> ContainersOf(const ObjectMeta& meta) {
   for (std::string_view list : {"initContainers", "containers"}) {
     const Node* items = NodeAt(spec, {list});
     if (items == nullptr || !items->IsSequence()) continue;
-    for (const Node& item : items->items) {
+    for (const Node& item : items->items()) {
       const Node* name = NodeAt(&item, {"name"});
       containers.push_back(
           {&item, name == nullptr ? std::string_view() : name->text, list == "initContainers"});

@@ -22,7 +22,7 @@ class Collector {
     if (kind.empty()) return;
     const Node* items = kind.ends_with("List") ? node.Find("items") : nullptr;
     if (items != nullptr && items->IsSequence()) {
-      for (const Node& item : items->items) Visit(item, file, depth + 1);
+      for (const Node& item : items->items()) Visit(item, file, depth + 1);
       return;
     }
     RawObject object;
@@ -33,7 +33,7 @@ class Collector {
     object.ns = TextOf(NodeAt(&node, {"metadata", "namespace"}));
     object.node = &node;
     object.file = file;
-    object.span = SpanOf(file, name != nullptr ? *name : node.entries.front().key);
+    object.span = SpanOf(file, name != nullptr ? *name : node.entries().front().key);
     objects_.push_back(object);
   }
 
@@ -48,7 +48,7 @@ bool Holds(const Entry& entry, uint32_t offset) {
 
 void AppendPath(const Node& node, uint32_t offset, std::string* path) {
   if (node.IsMapping()) {
-    for (const Entry& entry : node.entries) {
+    for (const Entry& entry : node.entries()) {
       if (!Holds(entry, offset)) continue;
       if (!path->empty()) *path += '.';
       *path += entry.key.text;
@@ -57,27 +57,27 @@ void AppendPath(const Node& node, uint32_t offset, std::string* path) {
     }
     return;
   }
-  for (size_t i = 0; i < node.items.size(); ++i) {
-    if (offset < node.items[i].begin || offset > node.items[i].end) continue;
+  for (size_t i = 0; i < node.items().size(); ++i) {
+    if (offset < node.items()[i].begin || offset > node.items()[i].end) continue;
     *path += "[" + std::to_string(i) + "]";
-    AppendPath(node.items[i], offset, path);
+    AppendPath(node.items()[i], offset, path);
     return;
   }
 }
 
 void AppendPath(const Node& node, uint32_t begin, uint32_t end, std::string* path) {
   if (node.begin == begin && node.end == end) return;
-  for (const Entry& entry : node.entries) {
+  for (const Entry& entry : node.entries()) {
     if (!Holds(entry, begin) || end > std::max(entry.key.end, entry.value.end)) continue;
     if (!path->empty()) *path += '.';
     *path += entry.key.text;
     if (begin >= entry.value.begin) AppendPath(entry.value, begin, end, path);
     return;
   }
-  for (size_t i = 0; i < node.items.size(); ++i) {
-    if (begin < node.items[i].begin || end > node.items[i].end) continue;
+  for (size_t i = 0; i < node.items().size(); ++i) {
+    if (begin < node.items()[i].begin || end > node.items()[i].end) continue;
     *path += "[" + std::to_string(i) + "]";
-    AppendPath(node.items[i], begin, end, path);
+    AppendPath(node.items()[i], begin, end, path);
     return;
   }
 }
@@ -137,11 +137,11 @@ bool SameContent(const Node& a, const Node& b) {
   if (a.kind != b.kind) return false;
   if (a.kind == NodeKind::kScalar) return a.type == b.type && a.text == b.text;
   if (a.IsSequence()) {
-    return a.items.size() == b.items.size() &&
-           std::equal(a.items.begin(), a.items.end(), b.items.begin(), SameContent);
+    return a.items().size() == b.items().size() &&
+           std::equal(a.items().begin(), a.items().end(), b.items().begin(), SameContent);
   }
-  if (a.entries.size() != b.entries.size()) return false;
-  return std::all_of(a.entries.begin(), a.entries.end(), [&](const Entry& entry) {
+  if (a.entries().size() != b.entries().size()) return false;
+  return std::all_of(a.entries().begin(), a.entries().end(), [&](const Entry& entry) {
     const Node* other = b.Find(entry.key.text);
     return other != nullptr && SameContent(entry.value, *other);
   });

@@ -63,11 +63,11 @@ TEST_CASE("paths of fields") {
   CHECK(FieldPathAt(service, At("80")) == "spec.ports[0].port");
   CHECK(FieldPathAt(service, At("http")) == "spec.ports[0].name");
   CHECK(FieldPathAt(service, At("shop")) == "metadata.namespace");
-  const Node& port = NodeAt(&service, {"spec", "ports"})->items[0];
+  const Node& port = NodeAt(&service, {"spec", "ports"})->items()[0];
   // The item starts where its first key does; its span tells the two apart.
   CHECK(FieldPathOf(service, SpanOf(all[0].file, port)) == "spec.ports[0]");
-  CHECK(FieldPathOf(service, SpanOf(all[0].file, port.entries[0].key)) == "spec.ports[0].port");
-  CHECK(FieldPathOf(service, SpanOf(all[0].file, port.entries[1].value)) == "spec.ports[0].name");
+  CHECK(FieldPathOf(service, SpanOf(all[0].file, port.entries()[0].key)) == "spec.ports[0].port");
+  CHECK(FieldPathOf(service, SpanOf(all[0].file, port.entries()[1].value)) == "spec.ports[0].name");
 }
 
 TEST_CASE("content is the same whatever the order of keys") {

@@ -96,14 +96,14 @@ bool IsKnown(std::string_view name, const std::vector<std::string>& known) {
 
 void CheckNames(const Node& message, const std::string& path, Report& report) {
   if (message.IsSequence()) {
-    for (const Node& item : message.items) CheckNames(item, path, report);
+    for (const Node& item : message.items()) CheckNames(item, path, report);
     return;
   }
   const Names* names = Find(path);
   if (names == nullptr || !message.IsMapping()) return;
   std::vector<std::string> known;
   for (std::string_view name : Split(names->names, ' ')) known.emplace_back(name);
-  for (const Entry& entry : message.entries) {
+  for (const Entry& entry : message.entries()) {
     if (!IsKnown(entry.key.text, known)) {
       report.UnknownField(entry.key, known);
       continue;

@@ -23,7 +23,7 @@ const Node* SpecOf(const ObjectMeta& meta) {
 }
 
 std::span<const Node> ItemsOf(const Node* list) {
-  return list != nullptr && list->IsSequence() ? list->items : std::span<const Node>();
+  return list != nullptr && list->IsSequence() ? list->items() : std::span<const Node>();
 }
 
 // `namespace/host` or `host`; the namespace may be `*` or `.` (and `~` for a Sidecar).
@@ -103,8 +103,8 @@ void CheckCiphers(const Node* tls, Report& report) {
 
 // Regular expressions of StringMatches anywhere below; RE2 reads what Go's regexp reads.
 void CheckRegexes(const Node& node, Report& report) {
-  for (const Node& item : node.items) CheckRegexes(item, report);
-  for (const Entry& entry : node.entries) {
+  for (const Node& item : node.items()) CheckRegexes(item, report);
+  for (const Entry& entry : node.entries()) {
     if (entry.key.text != "regex" || !entry.value.IsString()) {
       CheckRegexes(entry.value, report);
     } else if (auto regex = Regex::Compile(entry.value.text); !regex.ok()) {
@@ -152,7 +152,7 @@ void CheckHeaderOperations(const Node* headers, Report& report) {
     for (std::string_view operation : {"set", "add"}) {
       const Node* map = NodeAt(headers, {side, operation});
       if (map == nullptr) continue;
-      for (const Entry& entry : map->entries) {
+      for (const Entry& entry : map->entries()) {
         std::string_view name = entry.key.text;
         if (name.starts_with(':') && operation == "set") continue;
         if (IsHeaderToken(name)) continue;
@@ -166,7 +166,7 @@ void CheckMatchHeaders(const Node& match, Report& report) {
   for (std::string_view field : {"headers", "withoutHeaders"}) {
     const Node* headers = NodeAt(&match, {field});
     if (headers == nullptr) continue;
-    for (const Entry& entry : headers->entries) {
+    for (const Entry& entry : headers->entries()) {
       std::string_view name = entry.key.text;
       if (name.starts_with('@') || name.starts_with(':') || IsHeaderToken(name)) continue;
       report.Refuse(report.SpanOf(entry.key), Quote(name) + " is no header name");
@@ -236,7 +236,7 @@ void CheckTlsSni(const VirtualService& service, Report& report) {
 
 void CheckTrafficPolicyShape(const Node* policy, Report& report) {
   if (policy == nullptr || !policy->IsMapping()) return;
-  bool any = std::any_of(policy->entries.begin(), policy->entries.end(),
+  bool any = std::any_of(policy->entries().begin(), policy->entries().end(),
                          [](const Entry& entry) { return !entry.value.IsNull(); });
   if (!any) report.Refuse(report.SpanOf(*policy), "a `trafficPolicy` that sets nothing");
 }
@@ -248,7 +248,7 @@ void CheckClientTlsShape(const Node* tls, Report& report) {
   const auto set = [&](std::string_view name) {
     const Node* value = tls->Find(name);
     return value != nullptr && !value->IsNull() &&
-           (value->IsSequence() ? !value->items.empty() : !value->text.empty());
+           (value->IsSequence() ? !value->items().empty() : !value->text.empty());
   };
   bool simple = mode != nullptr && mode->text == "SIMPLE";
   bool mutual = mode != nullptr && mode->text == "MUTUAL";
@@ -481,7 +481,7 @@ void CheckSidecarShape(const Sidecar& sidecar, Report& report) {
   std::span<const Node> egress = ItemsOf(NodeAt(spec, {"egress"}));
   for (size_t i = 0; i < egress.size(); ++i) {
     const Node* hosts = egress[i].Find("hosts");
-    if (hosts != nullptr && hosts->IsSequence() && hosts->items.empty()) {
+    if (hosts != nullptr && hosts->IsSequence() && hosts->items().empty()) {
       report.Refuse(report.SpanOf(*hosts), "an egress listener needs hosts",
                     "write `~/*` where the workload calls nobody");
     }

@@ -64,7 +64,7 @@ void CheckWasmEnv(const Node& spec, Report& report) {
   const Node* env = NodeAt(&spec, {"vmConfig", "env"});
   if (env == nullptr || !env->IsSequence()) return;
   std::vector<std::string_view> names;
-  for (const Node& item : env->items) {
+  for (const Node& item : env->items()) {
     const Node* name = item.Find("name");
     if (name == nullptr) continue;
     if (std::find(names.begin(), names.end(), name->text) != names.end()) {
@@ -139,7 +139,7 @@ void CheckTracingRule(const Node& tracing, Report& report) {
     }
   }
   const Node* providers = tracing.Find("providers");
-  if (providers != nullptr && providers->items.size() > 1) {
+  if (providers != nullptr && providers->items().size() > 1) {
     report.Refuse(report.SpanOf(*providers), "only one tracing provider is supported");
   }
 }

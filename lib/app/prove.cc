@@ -61,7 +61,7 @@ class Decoder {
     if (list == nullptr || !list->IsSequence()) {
       fields.Report(list == nullptr ? root : *list, "`invariants` is a list");
     } else {
-      for (const Node& item : list->items) invariants.push_back(DecodeOne(item));
+      for (const Node& item : list->items()) invariants.push_back(DecodeOne(item));
     }
     fields.Finish();
     return invariants;
@@ -215,7 +215,7 @@ class Decoder {
     FieldReader fields(document_, node, what, errors_);
     std::vector<std::string> names;
     if (node.IsMapping()) {
-      for (const auto& entry : node.entries) names.emplace_back(entry.key.text);
+      for (const auto& entry : node.entries()) names.emplace_back(entry.key.text);
     }
     for (const std::string& name : names) {
       if (name.starts_with("not_")) continue;
@@ -248,7 +248,7 @@ class Decoder {
     if (const Node* labels = fields.Take("labels")) {
       FieldReader inner(document_, *labels, "`labels`", errors_);
       if (labels->IsMapping()) {
-        for (const auto& entry : labels->entries) {
+        for (const auto& entry : labels->entries()) {
           std::string key(entry.key.text);
           to.wanted.emplace_back(key, inner.TakeText(key).value_or(""));
         }

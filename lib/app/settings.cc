@@ -86,7 +86,7 @@ class Decoder {
       fields->Report(*node, "`" + std::string(key) + "` must be a mapping");
       return pairs;
     }
-    for (const Entry& entry : node->entries) {
+    for (const Entry& entry : node->entries()) {
       if (entry.value.kind != NodeKind::kScalar) {
         fields->Report(entry.value, "`" + std::string(entry.key.text) + "` must be a text");
       } else {
@@ -103,7 +103,7 @@ class Decoder {
       fields->Report(*node, "`rules` must be a mapping of rules to severities");
       return;
     }
-    for (const Entry& entry : node->entries) {
+    for (const Entry& entry : node->entries()) {
       if (std::string unknown = UnknownRule(entry.key.text); !unknown.empty()) {
         fields->Report(entry.key, unknown + " (`meshproof rules` lists them)");
       }
@@ -152,7 +152,7 @@ class Decoder {
       fields->Report(*node, "`ext_authz` must be a mapping of providers to allow or deny");
       return;
     }
-    for (const Entry& entry : node->entries) {
+    for (const Entry& entry : node->entries()) {
       if (auto index = fields->Choose(entry.value, entry.key.text, kAnswers)) {
         out_->ext_authz[std::string(entry.key.text)] = static_cast<ExtAuthzAnswer>(*index);
       }

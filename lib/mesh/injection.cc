@@ -126,11 +126,11 @@ std::string_view ProxyRole(const PodWorkload& pod) {
   for (std::string_view list : {"containers", "initContainers"}) {
     const Node* containers = Find(spec, list);
     if (!containers || !containers->IsSequence()) continue;
-    for (const Node& container : containers->items) {
+    for (const Node& container : containers->items()) {
       const Node* name = Find(&container, "name");
       const Node* args = Find(&container, "args");
       if (!name || name->text != "istio-proxy" || !args || !args->IsSequence()) continue;
-      for (const Node& arg : args->items) {
+      for (const Node& arg : args->items()) {
         if (arg.text == "router" || arg.text == "sidecar" || arg.text == "waypoint") {
           return arg.text;
         }

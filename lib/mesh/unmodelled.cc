@@ -17,7 +17,7 @@ const Node* SpecField(const ObjectMeta& meta, std::string_view key) {
 bool HasTargetRefs(const ObjectMeta& meta) {
   const Node* refs = SpecField(meta, "targetRefs");
   const Node* ref = SpecField(meta, "targetRef");
-  return (refs && refs->IsSequence() && !refs->items.empty()) || (ref && ref->IsMapping());
+  return (refs && refs->IsSequence() && !refs->items().empty()) || (ref && ref->IsMapping());
 }
 
 bool Changes(const OtherObject& object, const Workload& workload) {

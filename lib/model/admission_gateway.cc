@@ -93,11 +93,11 @@ void AdmitGateway(const Gateway& gateway, Report& report) {
   }
   const Node* spec = gateway.meta.node == nullptr ? nullptr : gateway.meta.node->Find("spec");
   const Node* servers = spec == nullptr ? nullptr : spec->Find("servers");
-  bool same = servers != nullptr && servers->items.size() == gateway.servers.size();
+  bool same = servers != nullptr && servers->items().size() == gateway.servers.size();
   std::set<std::string_view> names;
   for (size_t i = 0; i < gateway.servers.size(); ++i) {
     const GatewayServer& server = gateway.servers[i];
-    AdmitServer(server, same ? &servers->items[i] : nullptr, report);
+    AdmitServer(server, same ? &servers->items()[i] : nullptr, report);
     std::string_view name = server.port_name.value;
     if (name.empty() || names.insert(name).second) continue;
     report.Refuse(server.port_name.span, "two servers have a port of the name " + Quote(name));

@@ -172,8 +172,8 @@ void AdmitRequestAuthentication(const RequestAuthentication& policy, Report& rep
   const Node* spec = policy.meta.node == nullptr ? nullptr : policy.meta.node->Find("spec");
   const Node* rules = spec == nullptr ? nullptr : spec->Find("jwtRules");
   for (size_t i = 0; i < policy.jwt_rules.size(); ++i) {
-    const Node* node = rules != nullptr && rules->items.size() == policy.jwt_rules.size()
-                           ? &rules->items[i]
+    const Node* node = rules != nullptr && rules->items().size() == policy.jwt_rules.size()
+                           ? &rules->items()[i]
                            : nullptr;
     AdmitJwtRule(policy.jwt_rules[i], node, report);
   }

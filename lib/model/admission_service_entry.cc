@@ -59,7 +59,7 @@ void AdmitSidecar(const Sidecar& sidecar, Report& report) {
   const auto is_set = [&](std::string_view key) {
     const Node* node = spec == nullptr ? nullptr : spec->Find(key);
     if (node == nullptr || node->IsNull()) return false;
-    return !node->IsSequence() || !node->items.empty();
+    return !node->IsSequence() || !node->items().empty();
   };
   if (!is_set("egress") && !is_set("ingress") && !is_set("outboundTrafficPolicy") &&
       !is_set("inboundConnectionPool")) {

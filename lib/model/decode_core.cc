@@ -108,7 +108,8 @@ void DecodeMeta(const Fields& object, ObjectMeta* meta) {
   meta->kind = object.View("kind");
   meta->api_version = object.View("apiVersion");
   const Node& node = *object.node();
-  meta->span = node.entries.empty() ? meta->body : object.report().SpanOf(node.entries.front().key);
+  meta->span =
+      node.entries().empty() ? meta->body : object.report().SpanOf(node.entries().front().key);
   Fields metadata = object.Message("metadata");
   Text name = metadata.String("name");
   meta->name = name.value;

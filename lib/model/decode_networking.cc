@@ -404,7 +404,7 @@ OtherObject DecodeOther(const Fields& object, ObjectMeta meta) {
   other.selector.span = object.report().SpanOf(*selector);
   const Node* labels = selector->Find("matchLabels");
   if (labels == nullptr) return other;
-  for (const Entry& entry : labels->entries) {
+  for (const Entry& entry : labels->entries()) {
     if (entry.value.IsString()) {
       other.selector.match_labels.emplace_back(entry.key.text, entry.value.text);
     }

@@ -62,7 +62,7 @@ const Entry* Fields::FindEntry(std::string_view key) const {
   if (node_ == nullptr) return nullptr;
   const Entry* entry = node_->FindEntry(key);
   if (entry == nullptr && spelling_ == Spelling::kProtoJson) {
-    for (const Entry& candidate : node_->entries) {
+    for (const Entry& candidate : node_->entries()) {
       if (IsSnakeOf(candidate.key.text, key)) entry = &candidate;
     }
   }
@@ -152,8 +152,8 @@ TextList Fields::Strings(std::string_view key) const {
   }
   list.present = true;
   list.span = SpanOfEntry(*entry, *report_);
-  list.values.reserve(entry->value.items.size());
-  for (const Node& item : entry->value.items) {
+  list.values.reserve(entry->value.items().size());
+  for (const Node& item : entry->value.items()) {
     if (item.IsString()) {
       list.values.push_back(TextOf(&item, *report_));
     } else if (!item.IsNull()) {
@@ -167,8 +167,8 @@ Labels Fields::Map(std::string_view key, Nulls nulls) const {
   Labels labels;
   const Node* map = Mapping(key);
   if (map == nullptr) return labels;
-  labels.reserve(map->entries.size());
-  for (const Entry& entry : map->entries) {
+  labels.reserve(map->entries().size());
+  for (const Entry& entry : map->entries()) {
     if (entry.value.IsNull()) {
       if (nulls == Nulls::kEmpty) labels.emplace_back(entry.key.text, "");
     } else if (entry.value.IsString()) {

@@ -50,14 +50,14 @@ class Fields {
   void ForEach(std::string_view key, Use use) const {
     const Node* list = List(key);
     if (list == nullptr) return;
-    for (const Node& item : list->items) use(item);
+    for (const Node& item : list->items()) use(item);
   }
   // Calls `use(key node, value node)` for each entry of a mapping whose value is not null.
   template <typename Use>
   void ForEachEntry(std::string_view key, Use use) const {
     const Node* map = Mapping(key);
     if (map == nullptr) return;
-    for (const Entry& entry : map->entries) {
+    for (const Entry& entry : map->entries()) {
       if (!entry.value.IsNull()) use(entry.key, entry.value);
     }
   }

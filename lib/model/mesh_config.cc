@@ -63,7 +63,7 @@ bool IsAmong(std::string_view name, std::string_view snake_or_camel) {
 }
 
 void ReportUnknown(const Fields& fields, MeshConfig* config) {
-  for (const Entry& entry : fields.node()->entries) {
+  for (const Entry& entry : fields.node()->entries()) {
     std::string_view key = entry.key.text.substr(0, 200);
     const auto is_key = [&](std::string_view name) { return IsAmong(name, key); };
     if (std::any_of(std::begin(kRead), std::end(kRead), is_key)) continue;

@@ -101,7 +101,7 @@ class PartDecoder {
     if (empty) return true;
     // The items of a PodList need not say that they are Pods; those of a List must.
     std::string_view item_kind = kind.substr(0, kind.size() - 4);
-    for (const Node& item : items->items) {
+    for (const Node& item : items->items()) {
       DecodeNode(item, item_kind, item_kind.empty() ? std::string_view() : api_version, depth + 1);
     }
     return true;

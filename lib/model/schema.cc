@@ -74,7 +74,7 @@ void CheckMapValues(const Node& map, const FieldSchema& field, Report& report) {
   inner.type = field.type == FieldType::kStringMap    ? FieldType::kString
                : field.type == FieldType::kIntegerMap ? FieldType::kInteger
                                                       : FieldType::kMessage;
-  for (const Entry& entry : map.entries) {
+  for (const Entry& entry : map.entries()) {
     if (entry.value.IsNull()) continue;
     inner.name = entry.key.text;
     CheckValue(entry.value, inner, report);
@@ -119,12 +119,12 @@ std::string_view ListOf(FieldType type) {
 void CheckField(const Node& value, const FieldSchema& field, Report& report) {
   if (!field.list) return CheckValue(value, field, report);
   if (!value.IsSequence()) return report.WrongType(value, field.name, ListOf(field.type));
-  if (value.items.size() > field.max_items) {
+  if (value.items().size() > field.max_items) {
     report.Refuse(report.SpanOf(value),
-                  Quote(field.name) + " has " + std::to_string(value.items.size()) +
+                  Quote(field.name) + " has " + std::to_string(value.items().size()) +
                       " items, more than the " + std::to_string(field.max_items) + " allowed");
   }
-  for (const Node& item : value.items) {
+  for (const Node& item : value.items()) {
     if (item.IsNull()) {
       report.Refuse(report.SpanOf(item), "an item of " + Quote(field.name) + " is null");
     } else {
@@ -134,7 +134,7 @@ void CheckField(const Node& value, const FieldSchema& field, Report& report) {
 }
 
 void ReportUnknown(const Node& message, std::span<const FieldSchema> fields, Report& report) {
-  for (const Entry& entry : message.entries) {
+  for (const Entry& entry : message.entries()) {
     bool known = std::any_of(fields.begin(), fields.end(), [&](const FieldSchema& field) {
       return field.name == entry.key.text;
     });
@@ -195,7 +195,7 @@ void CheckSelectorRule(const Node& selector, Report& report) {
   const Node* labels = selector.Find("matchLabels");
   if (labels == nullptr) labels = selector.Find("labels");
   if (labels == nullptr || !labels->IsMapping()) return;
-  for (const Entry& entry : labels->entries) {
+  for (const Entry& entry : labels->entries()) {
     if (entry.value.IsNull()) continue;
     if (entry.key.text.empty()) {
       report.Refuse(report.SpanOf(entry.key), "a label of the selector has no key");
@@ -212,7 +212,7 @@ void CheckSelectorRule(const Node& selector, Report& report) {
 void CheckAttachmentRule(const Node& spec, Report& report) {
   const Node* last = nullptr;
   int set = 0;
-  for (const Entry& entry : spec.entries) {
+  for (const Entry& entry : spec.entries()) {
     if (entry.value.IsNull() || (entry.key.text != "selector" && entry.key.text != "targetRef" &&
                                  entry.key.text != "targetRefs")) {
       continue;

@@ -89,7 +89,7 @@ constexpr FieldSchema kGatewayFields[] = {Msgs("servers", kServer), Map("selecto
 void CheckStringMatchRule(const Node& match, Report& report) {
   const Node* last = nullptr;
   int set = 0;
-  for (const Entry& entry : match.entries) {
+  for (const Entry& entry : match.entries()) {
     if (entry.value.IsNull() ||
         (entry.key.text != "exact" && entry.key.text != "prefix" && entry.key.text != "regex")) {
       continue;

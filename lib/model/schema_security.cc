@@ -38,18 +38,18 @@ constexpr MessageSchema kMtls{kMtlsFields};
 void CheckPortLevelRule(const Node& spec, Report& report) {
   const Entry* ports = spec.FindEntry("portLevelMtls");
   if (ports == nullptr || !ports->value.IsMapping()) return;
-  if (ports->value.entries.empty()) {
+  if (ports->value.entries().empty()) {
     report.Refuse(report.SpanOf(ports->value), "`portLevelMtls` is empty",
                   "name a port or leave the field out");
   }
-  for (const Entry& entry : ports->value.entries) {
+  for (const Entry& entry : ports->value.entries()) {
     auto port = ParseUnsigned(entry.key.text);
     if (port && *port >= 1 && *port <= 65535) continue;
     report.Refuse(report.SpanOf(entry.key), Quote(entry.key.text) + " is no port: 1 to 65535 are");
   }
   const Node* selector = spec.Find("selector");
   const Node* labels = selector == nullptr ? nullptr : selector->Find("matchLabels");
-  if (labels == nullptr || labels->entries.empty()) {
+  if (labels == nullptr || labels->entries().empty()) {
     report.Refuse(report.SpanOf(ports->key),
                   "`portLevelMtls` needs a selector with labels: a policy of a namespace or of the "
                   "mesh has no ports",
@@ -70,7 +70,7 @@ constexpr MessageSchema kClaimToHeader{kClaimToHeaderFields};
 void CheckJwtRule(const Node& rule, Report& report) {
   const Node* last = nullptr;
   int set = 0;
-  for (const Entry& entry : rule.entries) {
+  for (const Entry& entry : rule.entries()) {
     if (entry.value.IsNull()) continue;
     if (entry.key.text == "timeout" && entry.value.IsString()) {
       auto timeout = ParseGoDuration(entry.value.text);
@@ -126,7 +126,7 @@ constexpr FieldSchema kSourceFields[] = {Strs("principals"),
 void CheckSourceRule(const Node& source, Report& report) {
   const Node* accounts = nullptr;
   bool others = false;
-  for (const Entry& entry : source.entries) {
+  for (const Entry& entry : source.entries()) {
     if (entry.value.IsNull()) continue;
     std::string_view name = entry.key.text;
     if (name == "serviceAccounts" || name == "notServiceAccounts") accounts = &entry.key;

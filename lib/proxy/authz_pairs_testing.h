@@ -22,12 +22,12 @@ inline Json ToSnakeJson(const Node& node) {
   switch (node.kind) {
     case NodeKind::kSequence: {
       Json out = Json::MakeArray();
-      for (const Node& item : node.items) out.Append(ToSnakeJson(item));
+      for (const Node& item : node.items()) out.Append(ToSnakeJson(item));
       return out;
     }
     case NodeKind::kMapping: {
       Json out = Json::MakeObject();
-      for (const Entry& entry : node.entries) {
+      for (const Entry& entry : node.entries()) {
         std::string key;
         // Names of policies hold brackets, names of fields never do.
         const bool field = entry.key.text.find('[') == std::string_view::npos;

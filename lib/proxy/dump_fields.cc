@@ -36,7 +36,7 @@ bool IsField(std::string_view key, std::string_view snake) {
 
 const Node* Field(const Node* node, std::string_view snake) {
   if (node == nullptr || !node->IsMapping()) return nullptr;
-  for (const Entry& entry : node->entries) {
+  for (const Entry& entry : node->entries()) {
     if (IsField(entry.key.text, snake)) return entry.value.IsNull() ? nullptr : &entry.value;
   }
   return nullptr;
@@ -91,12 +91,12 @@ uint32_t UintField(const Node* node, std::string_view snake, uint32_t by_default
 
 std::span<const Node> ItemsField(const Node* node, std::string_view snake) {
   const Node* field = Field(node, snake);
-  return field != nullptr && field->IsSequence() ? field->items : std::span<const Node>();
+  return field != nullptr && field->IsSequence() ? field->items() : std::span<const Node>();
 }
 
 std::span<const Entry> EntriesField(const Node* node, std::string_view snake) {
   const Node* field = Field(node, snake);
-  return field != nullptr && field->IsMapping() ? field->entries : std::span<const Entry>();
+  return field != nullptr && field->IsMapping() ? field->entries() : std::span<const Entry>();
 }
 
 std::vector<std::string> TextsField(const Node* node, std::string_view snake) {

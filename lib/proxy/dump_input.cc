@@ -67,7 +67,7 @@ std::string Scalar(const Node* node) {
 void NoteWorkloads(const Node& node, std::set<std::string>* names) {
   if (!node.IsMapping()) return;
   if (const Node* items = node.Find("items"); items != nullptr && items->IsSequence()) {
-    for (const Node& item : items->items) NoteWorkloads(item, names);
+    for (const Node& item : items->items()) NoteWorkloads(item, names);
     return;
   }
   static const std::set<std::string_view> kKinds = {

@@ -44,7 +44,7 @@ class Walker {
 
   void Walk(const Node& node, std::string_view name) {
     if (node.IsSequence()) {
-      for (const auto& item : node.items) Walk(item, name);
+      for (const auto& item : node.items()) Walk(item, name);
       return;
     }
     if (!node.IsMapping()) return;
@@ -56,7 +56,7 @@ class Walker {
     TryTlsCertificate(node, below);
     TryValidationContext(node, below);
     TryEmptySecret(node, below);
-    for (const auto& entry : node.entries) Walk(entry.value, below);
+    for (const auto& entry : node.entries()) Walk(entry.value, below);
   }
 
   // The identity of the node counts for all that the dump holds, wherever it stands.
@@ -105,7 +105,7 @@ class Walker {
     for (std::string_view key : {"tls_certificates", "tlsCertificates"}) {
       const Node* certificates = node.Find(key);
       if (certificates == nullptr) continue;
-      for (const auto& one : certificates->items) AddCertificate(one, name);
+      for (const auto& one : certificates->items()) AddCertificate(one, name);
     }
   }
 
@@ -133,7 +133,7 @@ class Walker {
     if (config == nullptr) return;
     const Node* domains = Field(*config, "trust_domains", "trustDomains");
     if (domains == nullptr) return;
-    for (const auto& domain : domains->items) {
+    for (const auto& domain : domains->items()) {
       const Node* trust_bundle = Field(domain, "trust_bundle", "trustBundle");
       if (trust_bundle == nullptr) continue;
       auto& bundle = Add(domain, what, CertificateRole::kAuthority);
@@ -176,7 +176,7 @@ class Walker {
       auto& bundle = Add(list, "certificate of " + identity, role);
       bundle.group = group;
       if (role == CertificateRole::kWorkload) bundle.identity = identity;
-      for (const auto& item : list.items) {
+      for (const auto& item : list.items()) {
         std::string pem = TextOf(item, "pem");
         if (auto decoded = DecodeBase64(pem)) pem = *decoded;
         AddPem(pem, &bundle);
@@ -189,7 +189,7 @@ class Walker {
     add(*chain, CertificateRole::kWorkload);
     for (std::string_view key : {"caCert", "rootCerts", "ca_cert", "root_certs"}) {
       const Node* roots = node.Find(key);
-      if (roots != nullptr && !roots->items.empty()) add(*roots, CertificateRole::kAuthority);
+      if (roots != nullptr && !roots->items().empty()) add(*roots, CertificateRole::kAuthority);
     }
     return true;
   }
@@ -208,7 +208,7 @@ class Walker {
     for (std::string_view part : {"data", "stringData"}) {
       const Node* data = node.Find(part);
       if (data == nullptr) continue;
-      for (const auto& entry : data->entries) {
+      for (const auto& entry : data->entries()) {
         bool encoded = part == "data" && kind == "Secret";
         std::string text(entry.value.text);
         if (encoded) {

@@ -347,7 +347,7 @@ class TreeWalker {
 
   void Walk(const Node& root) {
     if (root.IsSequence()) {
-      for (const Node& item : root.items) WalkElement(item);
+      for (const Node& item : root.items()) WalkElement(item);
     } else if (root.IsMapping()) {
       WalkElement(root);
     }
@@ -361,11 +361,11 @@ class TreeWalker {
         configs != nullptr && configs->IsSequence()) {
       out_.Begin();
       out_.whole = true;
-      for (const Node& section : configs->items) WalkSection(section);
+      for (const Node& section : configs->items()) WalkSection(section);
       return;
     }
     if (const Node* items = Field(&node, "items"); items != nullptr && items->IsSequence()) {
-      for (const Node& item : items->items) WalkElement(item);
+      for (const Node& item : items->items()) WalkElement(item);
       return;
     }
     WalkSection(node);
@@ -381,7 +381,7 @@ class TreeWalker {
       out_.Current().sections.push_back(section);
       lists = true;
     }
-    for (const auto& [key, value] : node.entries) {
+    for (const auto& [key, value] : node.entries()) {
       keys.See(key.text);
       if (IsField(key.text, "version_info")) version = TextOf(&value);
       auto kind = ListKind(key.text);
@@ -392,7 +392,7 @@ class TreeWalker {
         if (section == Section::kListeners) out_.Current().listeners_version = version;
         if (section == Section::kClusters) out_.Current().clusters_version = version;
       }
-      for (const Node& item : value.items) out_.Add({*kind, &item, 0, 0});
+      for (const Node& item : value.items()) out_.Add({*kind, &item, 0, 0});
     }
     if (!lists) out_.Add({keys.Guess(type), &node, 0, 0});
   }
@@ -634,27 +634,28 @@ bool LooksLikeDump(const Node& root) {
   if (root.IsMapping()) {
     if (root.Find("kind") != nullptr && root.Find("apiVersion") != nullptr) {
       const Node* items = root.Find("items");
-      bool list = items != nullptr && items->IsSequence() && !items->items.empty();
-      return list && items->items.front().IsMapping() &&
-             items->items.front().Find("kind") == nullptr && LooksLikeDump(items->items.front());
+      bool list = items != nullptr && items->IsSequence() && !items->items().empty();
+      return list && items->items().front().IsMapping() &&
+             items->items().front().Find("kind") == nullptr &&
+             LooksLikeDump(items->items().front());
     }
     if (const Node* configs = root.Find("configs"); configs != nullptr && configs->IsSequence()) {
-      return std::any_of(configs->items.begin(), configs->items.end(), [](const Node& item) {
+      return std::any_of(configs->items().begin(), configs->items().end(), [](const Node& item) {
         return item.IsMapping() && item.Find("@type") != nullptr;
       });
     }
     if (root.Find("workloads") && root.Find("services")) return true;
     if (const Node* bootstrap = Field(&root, "bootstrap")) return bootstrap->IsMapping();
-    return std::any_of(root.entries.begin(), root.entries.end(), [](const Entry& entry) {
+    return std::any_of(root.entries().begin(), root.entries().end(), [](const Entry& entry) {
       return ListKind(entry.key.text).has_value() && entry.value.IsSequence();
     });
   }
-  if (!root.IsSequence() || root.items.empty() || !root.items.front().IsMapping()) return false;
-  const Node& first = root.items.front();
+  if (!root.IsSequence() || root.items().empty() || !root.items().front().IsMapping()) return false;
+  const Node& first = root.items().front();
   if (first.Find("kind") != nullptr || first.Find("apiVersion") != nullptr) return false;
   if (Field(&first, "configs")) return LooksLikeDump(first);
   Keys keys;
-  for (const Entry& entry : first.entries) keys.See(entry.key.text);
+  for (const Entry& entry : first.entries()) keys.See(entry.key.text);
   return keys.Guess(TextOf(first.Find("@type"))) != PieceKind::kOther;
 }
 
@@ -789,7 +790,7 @@ class ProxyBuilder {
     std::string type = TextOf(node.Find("@type"));
     // Envoy's own empty sections, the bootstrap in other clothes.
     if (type.ends_with("BootstrapConfigDump")) return ReadBootstrap(node);
-    if (type.ends_with("ScopedRoutesConfigDump") || node.entries.empty()) return;
+    if (type.ends_with("ScopedRoutesConfigDump") || node.entries().empty()) return;
     size_t slash = type.rfind('/');
     type = slash == std::string::npos ? type : type.substr(slash + 1);
     context_.NoteOpaque("section " + (type.empty() ? std::string("without a type") : type), node);
@@ -812,7 +813,7 @@ class ProxyBuilder {
     ReadNode(text("NAMESPACE"), text("WORKLOAD_NAME"));
     const Node* labels = metadata == nullptr ? nullptr : metadata->Find("LABELS");
     if (labels != nullptr && labels->IsMapping()) {
-      for (const auto& [key, value] : labels->entries) labels_.emplace_back(key.text, value.text);
+      for (const auto& [key, value] : labels->entries()) labels_.emplace_back(key.text, value.text);
     }
     ReadAddresses(text("INSTANCE_IPS"));
     if (const Node* admin = Field(Field(bootstrap, "admin"), "address")) {

@@ -439,8 +439,8 @@ void ReadOpaqueSettings(const Node* config, ReadContext* context, HttpConnection
   for (const char* setting : {"early_header_mutation_extensions", "path_normalization_options",
                               "scoped_routes", "typed_header_validation_config"}) {
     const Node* value = Field(config, setting);
-    bool empty = value == nullptr || (value->IsSequence() && value->items.empty()) ||
-                 (value->IsMapping() && value->entries.empty());
+    bool empty = value == nullptr || (value->IsSequence() && value->items().empty()) ||
+                 (value->IsMapping() && value->entries().empty());
     if (!empty) note(setting, *value);
   }
   const Node* replies = Field(config, "local_reply_config");

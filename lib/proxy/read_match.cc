@@ -254,7 +254,7 @@ Predicate ReadLeaf(std::string_view key, const Node& value, const Node& node,
 
 Predicate ReadPredicate(const Node& node, ReadContext* context) {
   // Exactly one alternative is set.
-  for (const auto& [key, value] : node.entries) {
+  for (const auto& [key, value] : node.entries()) {
     Predicate predicate;
     if (IsField(key.text, "and_rules")) {
       predicate = Make(AndPredicate{ReadAll(ItemsField(&value, "rules"), context)});

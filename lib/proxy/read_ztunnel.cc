@@ -9,9 +9,9 @@ template <typename Function>
 void ForEach(const Node* node, Function function) {
   if (node == nullptr) return;
   if (node->IsSequence()) {
-    for (const Node& item : node->items) function(item);
+    for (const Node& item : node->items()) function(item);
   } else if (node->IsMapping()) {
-    for (const Entry& entry : node->entries) function(entry.value);
+    for (const Entry& entry : node->entries()) function(entry.value);
   }
 }
 

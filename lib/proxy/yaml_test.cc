@@ -9,12 +9,12 @@ namespace {
 Json FromNode(const Node& node) {
   if (node.IsSequence()) {
     Json out = Json::MakeArray();
-    for (const Node& item : node.items) out.Append(FromNode(item));
+    for (const Node& item : node.items()) out.Append(FromNode(item));
     return out;
   }
   if (node.IsMapping()) {
     Json out = Json::MakeObject();
-    for (const Entry& entry : node.entries) {
+    for (const Entry& entry : node.entries()) {
       out.Set(std::string(entry.key.text), FromNode(entry.value));
     }
     return out;

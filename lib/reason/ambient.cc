@@ -39,7 +39,7 @@ StringMatcher Matching(const std::string& pattern) {
   StringMatcher matcher;
   matcher.kind = StringMatcher::Kind::kRegex;
   matcher.value = pattern;
-  matcher.regex = Regex(pattern);
+  matcher.regex = Regex::Compile(pattern).Take();
   return matcher;
 }
 

@@ -122,7 +122,7 @@ std::vector<std::string> FieldReader::TakeTexts(std::string_view key) {
   if (value->kind == NodeKind::kScalar) {
     texts.emplace_back(value->text);
   } else if (value->IsSequence()) {
-    for (const Node& item : value->items) {
+    for (const Node& item : value->items()) {
       if (item.kind == NodeKind::kScalar && !item.IsNull()) {
         texts.emplace_back(item.text);
       } else {
@@ -136,7 +136,7 @@ std::vector<std::string> FieldReader::TakeTexts(std::string_view key) {
 }
 
 void FieldReader::Finish() {
-  for (const Entry& entry : node_.entries) {
+  for (const Entry& entry : node_.entries()) {
     if (std::find(known_.begin(), known_.end(), entry.key.text) != known_.end()) continue;
     std::string message = "unknown key " + Quoted(entry.key.text) + " in " + what_;
     if (auto near = Nearest(entry.key.text, known_)) {
@@ -159,12 +159,12 @@ Json ToJson(const Node& node) {
   switch (node.kind) {
     case NodeKind::kSequence: {
       Json list = Json::MakeArray();
-      for (const Node& item : node.items) list.Append(ToJson(item));
+      for (const Node& item : node.items()) list.Append(ToJson(item));
       return list;
     }
     case NodeKind::kMapping: {
       Json object = Json::MakeObject();
-      for (const Entry& entry : node.entries) {
+      for (const Entry& entry : node.entries()) {
         if (object.Find(entry.key.text) != nullptr) continue;
         object.Set(std::string(entry.key.text), ToJson(*node.Find(entry.key.text)));
       }

@@ -52,7 +52,7 @@ class Decoder {
     } else if (!tests->IsSequence()) {
       fields.Report(*tests, "`tests` must be a list of cases");
     } else {
-      for (const Node& test : tests->items) out_->cases.push_back(DecodeCase(test));
+      for (const Node& test : tests->items()) out_->cases.push_back(DecodeCase(test));
     }
   }
 
@@ -65,7 +65,7 @@ class Decoder {
       fields->Report(*mesh, "`mesh` must be a list of paths");
       return;
     }
-    for (const Node& item : mesh->items) {
+    for (const Node& item : mesh->items()) {
       if (item.kind == NodeKind::kScalar && !item.IsNull()) {
         out_->mesh.push_back({Resolve(item.text), ""});
         continue;
@@ -177,13 +177,13 @@ class Decoder {
       fields->Report(*headers, "`headers` must be a mapping of names to values");
       return;
     }
-    for (const Entry& header : headers->entries) {
+    for (const Entry& header : headers->entries()) {
       std::string name(header.key.text);
       if (header.value.kind == NodeKind::kScalar) {
         question.headers.emplace_back(name, header.value.text);
         continue;
       }
-      for (const Node& item : header.value.items) {
+      for (const Node& item : header.value.items()) {
         if (item.kind == NodeKind::kScalar) {
           question.headers.emplace_back(name, item.text);
         } else {
@@ -217,7 +217,7 @@ class Decoder {
       fields->Report(*jwts, "`jwts` must be a list");
       return;
     }
-    for (const Node& item : jwts->items) {
+    for (const Node& item : jwts->items()) {
       FieldReader entry(document_, item, "an entry of `jwts`", &test->errors);
       const Node* file = entry.Take("file");
       Case::Token token;
@@ -263,7 +263,7 @@ class Decoder {
       fields->Report(*node, "`ext_authz` must be allow, deny or a mapping of providers to these");
       return;
     }
-    for (const Entry& entry : node->entries) {
+    for (const Entry& entry : node->entries()) {
       if (auto answer = fields->Choose(entry.value, entry.key.text, kAnswers)) {
         test->question.ext_authz_by_provider[std::string(entry.key.text)] =
             static_cast<ExtAuthzAnswer>(*answer);
@@ -305,7 +305,7 @@ class Decoder {
       }
     };
     if (node.IsSequence()) {
-      for (const Node& item : node.items) add(item);
+      for (const Node& item : node.items()) add(item);
     } else {
       add(node);
     }

@@ -12,12 +12,12 @@ inline void CheckNode(const Node& node, size_t size, int depth) {
   MESHPROOF_CHECK(depth <= kMaxDepth + 1);
   MESHPROOF_CHECK(node.begin <= node.end);
   MESHPROOF_CHECK(node.end <= size);
-  if (node.kind != NodeKind::kSequence) MESHPROOF_CHECK(node.items.empty());
-  if (node.kind != NodeKind::kMapping) MESHPROOF_CHECK(node.entries.empty());
+  if (node.kind != NodeKind::kSequence) MESHPROOF_CHECK(node.items().empty());
+  if (node.kind != NodeKind::kMapping) MESHPROOF_CHECK(node.entries().empty());
   if (node.IsBool()) (void)node.AsBool();
   if (node.IsInt()) (void)node.AsInt();
-  for (const Node& item : node.items) CheckNode(item, size, depth + 1);
-  for (const Entry& entry : node.entries) {
+  for (const Node& item : node.items()) CheckNode(item, size, depth + 1);
+  for (const Entry& entry : node.entries()) {
     MESHPROOF_CHECK(entry.key.kind == NodeKind::kScalar && !entry.key.IsNull());
     MESHPROOF_CHECK(node.Find(entry.key.text) != nullptr);
     CheckNode(entry.key, size, depth + 1);

@@ -71,9 +71,6 @@ class JsonReader::Impl {
     base_ = padded_.data();
     offset_ = value.begin;
 
-    Document document(file);
-    document.arena().Expect(length * 4);
-    arena_ = &document.arena();
     diagnostics_.clear();
     children_.clear();
     fields_.clear();
@@ -85,8 +82,8 @@ class JsonReader::Impl {
     if (parsed.get_value().get(root) != simdjson::SUCCESS) return false;
     if (!Build(root, 1, &node)) return false;
     if (node.end != value.end) return false;
-    document.set_root(arena_->CopyAll(std::span<const Node>(&node, 1)).data());
-    result->documents.push_back(std::move(document));
+    const Node* stored = arena_->CopyAll(std::span<const Node>(&node, 1)).data();
+    result->documents.emplace_back(file, arena_, stored);
     result->diagnostics.insert(result->diagnostics.end(), diagnostics_.begin(), diagnostics_.end());
     return true;
   }
@@ -153,9 +150,8 @@ class JsonReader::Impl {
       last = child.end;
       children_.push_back(child);
     }
-    node->kind = NodeKind::kSequence;
     node->end = CollectionEnd(text_, last);
-    node->items = arena_->CopyAll(std::span<const Node>(children_).subspan(first));
+    node->SetItems(arena_->CopyAll(std::span<const Node>(children_).subspan(first)));
     children_.resize(first);
     return true;
   }
@@ -177,11 +173,10 @@ class JsonReader::Impl {
       last = entry.value.end;
       fields_.push_back(entry);
     }
-    node->kind = NodeKind::kMapping;
     node->end = CollectionEnd(text_, last);
-    node->entries = arena_->CopyAll(std::span<const Entry>(fields_).subspan(first));
+    node->SetEntries(arena_->CopyAll(std::span<const Entry>(fields_).subspan(first)));
     fields_.resize(first);
-    ReportDuplicateKeys(*file_, node->entries, &diagnostics_);
+    ReportDuplicateKeys(*file_, node->entries(), &diagnostics_);
     return true;
   }
 
@@ -191,7 +186,7 @@ class JsonReader::Impl {
   uint32_t offset_ = 0;
   std::string_view text_;
   const SourceFile* file_ = nullptr;
-  Document::Arena* arena_ = nullptr;
+  std::shared_ptr<Document::Arena> arena_ = std::make_shared<Document::Arena>();
   std::vector<Node> children_;
   std::vector<Entry> fields_;
   std::vector<Diagnostic> diagnostics_;

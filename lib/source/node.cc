@@ -12,7 +12,6 @@
 #include <string>
 
 #include "base/check.h"
-#include "source/arena.h"
 
 namespace meshproof {
 namespace {
@@ -153,8 +152,13 @@ ScalarType ResolvePlainScalar(std::string_view text) {
 }
 
 const Entry* Node::FindEntry(std::string_view key) const {
-  for (size_t i = entries.size(); i > 0; --i) {
-    if (entries[i - 1].key.text == key) return &entries[i - 1];
+  // Few keys of a mapping have the same length and last letter, so that little is compared.
+  std::span<const Entry> all = entries();
+  char last = key.empty() ? '\0' : key.back();
+  for (size_t i = all.size(); i > 0; --i) {
+    std::string_view own = all[i - 1].key.text;
+    if (own.size() != key.size() || (!own.empty() && own.back() != last)) continue;
+    if (own == key) return &all[i - 1];
   }
   return nullptr;
 }
@@ -181,11 +185,5 @@ std::optional<int64_t> Node::AsInt() const {
   if (magnitude >= kLimit + (negative ? 1 : 0)) return std::nullopt;
   return static_cast<int64_t>(negative ? ~magnitude + 1 : magnitude);
 }
-
-Document::Document(std::shared_ptr<const SourceFile> file)
-    : file_(std::move(file)), arena_(std::make_unique<Arena>()) {}
-Document::~Document() = default;
-Document::Document(Document&&) noexcept = default;
-Document& Document::operator=(Document&&) noexcept = default;
 
 }  // namespace meshproof

@@ -34,10 +34,13 @@ struct Node {
   uint32_t begin = 0;
   uint32_t end = 0;
   // kScalar: the value, escapes resolved. Of a key Kubernetes' spelling: `yes:` is `true`, `0x10:`
-  // is `16`.
+  // is `16`. Of collections empty.
   std::string_view text;
-  std::span<const Node> items;     // kSequence
-  std::span<const Entry> entries;  // kMapping: in order; of equal keys all are kept
+
+  // kSequence; empty for others.
+  std::span<const Node> items() const;
+  // kMapping: in order; of equal keys all are kept. Empty for others.
+  std::span<const Entry> entries() const;
 
   bool IsNull() const { return kind == NodeKind::kScalar && type == ScalarType::kNull; }
   bool IsString() const { return kind == NodeKind::kScalar && type == ScalarType::kString; }
@@ -56,12 +59,43 @@ struct Node {
   // The value of an integer in any of YAML 1.1's spellings; nothing where it is none or does not
   // fit.
   std::optional<int64_t> AsInt() const;
+
+  // For readers: make this a collection of what lies in the arena.
+  void SetItems(std::span<const Node> items);
+  void SetEntries(std::span<const Entry> entries);
+
+ private:
+  // Trees are most of what a run keeps in memory: a collection's children are where its text would
+  // be.
+  uint32_t children_ = 0;
 };
 
 struct Entry {
   Node key;
   Node value;
 };
+
+inline std::span<const Node> Node::items() const {
+  if (kind != NodeKind::kSequence) return {};
+  return {reinterpret_cast<const Node*>(text.data()), children_};
+}
+
+inline std::span<const Entry> Node::entries() const {
+  if (kind != NodeKind::kMapping) return {};
+  return {reinterpret_cast<const Entry*>(text.data()), children_};
+}
+
+inline void Node::SetItems(std::span<const Node> items) {
+  kind = NodeKind::kSequence;
+  text = {reinterpret_cast<const char*>(items.data()), 0};
+  children_ = static_cast<uint32_t>(items.size());
+}
+
+inline void Node::SetEntries(std::span<const Entry> entries) {
+  kind = NodeKind::kMapping;
+  text = {reinterpret_cast<const char*>(entries.data()), 0};
+  children_ = static_cast<uint32_t>(entries.size());
+}
 
 // Decides the type of a plain scalar as Kubernetes' YAML reader (go-yaml 2, YAML 1.1) does. Single
 // letters `y` and `n` are booleans to it, dates are strings.
@@ -74,13 +108,15 @@ struct Comment {
   bool alone = false;  // nothing but blanks stands before it on its line
 };
 
-// One document of a file and the memory that its nodes live in.
+// One document of a file and the memory that its nodes live in, which documents read one after the
+// other share.
 class Document {
  public:
-  explicit Document(std::shared_ptr<const SourceFile> file);
-  ~Document();
-  Document(Document&&) noexcept;
-  Document& operator=(Document&&) noexcept;
+  class Arena;
+  // `root` is null for an empty document and else lies in the arena.
+  Document(std::shared_ptr<const SourceFile> file, std::shared_ptr<const Arena> arena,
+           const Node* root)
+      : file_(std::move(file)), arena_(std::move(arena)), root_(root) {}
 
   const SourceFile& file() const { return *file_; }
   std::shared_ptr<const SourceFile> shared_file() const { return file_; }
@@ -88,15 +124,10 @@ class Document {
   const Node* root() const { return root_; }
   Span SpanOf(const Node& node) const { return {file_.get(), node.begin, node.end}; }
 
-  // For readers.
-  class Arena;
-  Arena& arena() { return *arena_; }
-  void set_root(const Node* root) { root_ = root; }
-
  private:
   std::shared_ptr<const SourceFile> file_;
-  std::unique_ptr<Arena> arena_;
-  const Node* root_ = nullptr;
+  std::shared_ptr<const Arena> arena_;
+  const Node* root_;
 };
 
 }  // namespace meshproof

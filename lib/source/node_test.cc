@@ -127,7 +127,7 @@ TEST_CASE("numbers of up to four characters resolve as the grammar says") {
 TEST_CASE("the last of equal keys is found") {
   ParsedFile file = ParseText("t", "a: 1\nb: 2\na: 3\n");
   const Node& root = *file.documents.at(0).root();
-  CHECK(root.entries.size() == 3);
+  CHECK(root.entries().size() == 3);
   REQUIRE(root.Find("a") != nullptr);
   CHECK(root.Find("a")->AsInt() == 3);
   CHECK(root.FindEntry("a")->key.begin == 10);

@@ -1,6 +1,6 @@
 // From the text of a file to its documents: what is no text at all is refused whole; else the
-// stream is cut at its markers and each document is read on its own, JSON first where it starts
-// like JSON, so that a broken one costs only itself.
+// stream is cut at its markers and each document is read on its own, so that a broken one costs
+// only itself: as JSON first where it starts like JSON, else as plain YAML, else as any YAML.
 
 #include "source/parse.h"
 
@@ -13,6 +13,7 @@
 #include "base/parallel.h"
 #include "base/text.h"
 #include "source/json_reader.h"
+#include "source/plain_yaml.h"
 #include "source/yaml_reader.h"
 
 namespace meshproof {
@@ -92,7 +93,7 @@ class DocumentReader {
     uint32_t start = ContentStart(text, where);
     if (start < where.end && (text[start] == '{' || text[start] == '[')) {
       ReadBrackets(where, start, result);
-    } else {
+    } else if (!plain_.Read(prepared_.file, where, result)) {
       yaml_.Read(prepared_.file, where, result);
     }
   }
@@ -164,6 +165,7 @@ class DocumentReader {
   }
 
   const PreparedFile& prepared_;
+  PlainYamlReader plain_;
   YamlReader yaml_;
   JsonReader json_;
 };

@@ -15,7 +15,7 @@ inline std::string DumpTree(const Node& node, bool places = true) {
   std::string separator;
   if (node.IsSequence()) {
     text += "[";
-    for (const Node& item : node.items) {
+    for (const Node& item : node.items()) {
       text += separator + DumpTree(item, places);
       separator = ", ";
     }
@@ -23,7 +23,7 @@ inline std::string DumpTree(const Node& node, bool places = true) {
   }
   if (node.IsMapping()) {
     text += "{";
-    for (const Entry& entry : node.entries) {
+    for (const Entry& entry : node.entries()) {
       text += separator + DumpTree(entry.key, places) + ": " + DumpTree(entry.value, places);
       separator = ", ";
     }

@@ -130,12 +130,9 @@ class YamlReader::Impl : private YAML::EventHandler {
       ScanGap(where.end);
       return;
     }
-    Document document(file);
-    document.arena().Expect(stretch.size() * 6);
-    arena_ = &document.arena();
     if (!Parse(stretch) || !has_root_) return;
-    document.set_root(arena_->CopyAll(std::span<const Node>(&root_, 1)).data());
-    result->documents.push_back(std::move(document));
+    const Node* root = arena_->CopyAll(std::span<const Node>(&root_, 1)).data();
+    result->documents.emplace_back(file, arena_, root);
     result->diagnostics.insert(result->diagnostics.end(), duplicates_.begin(), duplicates_.end());
   }
 
@@ -594,8 +591,7 @@ class YamlReader::Impl : private YAML::EventHandler {
   void OnSequenceEnd() override {
     Node node;
     Frame frame = Close(&node);
-    node.kind = NodeKind::kSequence;
-    node.items = arena_->CopyAll(std::span<const Node>(values_).subspan(frame.first_child));
+    node.SetItems(arena_->CopyAll(std::span<const Node>(values_).subspan(frame.first_child)));
     values_.resize(frame.first_child);
     Keep(frame.anchor, node, frame.nodes, frame.height);
     Add(node, frame.nodes, frame.height);
@@ -609,7 +605,6 @@ class YamlReader::Impl : private YAML::EventHandler {
   void OnMapEnd() override {
     Node node;
     Frame frame = Close(&node);
-    node.kind = NodeKind::kMapping;
     entries_.clear();
     for (size_t i = frame.first_child; i + 1 < values_.size(); i += 2) {
       entries_.push_back({values_[i], values_[i + 1]});
@@ -619,7 +614,7 @@ class YamlReader::Impl : private YAML::EventHandler {
     } else {
       ReportDuplicateKeys(*file_, entries_, &duplicates_);
     }
-    node.entries = arena_->CopyAll(std::span<const Entry>(entries_));
+    node.SetEntries(arena_->CopyAll(std::span<const Entry>(entries_)));
     values_.resize(frame.first_child);
     merges_.resize(frame.first_merge);
     Keep(frame.anchor, node, frame.nodes, frame.height);
@@ -651,14 +646,15 @@ class YamlReader::Impl : private YAML::EventHandler {
 
   void AppendMerged(const Node& value, bool lists, std::vector<Entry>* all) const {
     if (value.IsMapping()) {
-      all->insert(all->end(), value.entries.begin(), value.entries.end());
+      all->insert(all->end(), value.entries().begin(), value.entries().end());
       return;
     }
     if (!lists || !value.IsSequence()) {
       throw Refusal{value.begin, value.end, "`<<` takes a mapping or a list of mappings", ""};
     }
     // The earlier ones of a list win.
-    for (size_t i = value.items.size(); i > 0; --i) AppendMerged(value.items[i - 1], false, all);
+    for (size_t i = value.items().size(); i > 0; --i)
+      AppendMerged(value.items()[i - 1], false, all);
   }
 
   const SourceFile* file_ = nullptr;
@@ -666,7 +662,7 @@ class YamlReader::Impl : private YAML::EventHandler {
   uint32_t base_ = 0;
   uint32_t cursor_ = 0;  // everything in front of it has been looked at
   ReadResult* result_ = nullptr;
-  Document::Arena* arena_ = nullptr;
+  std::shared_ptr<Document::Arena> arena_ = std::make_shared<Document::Arena>();
   std::vector<Frame> frames_;
   std::vector<Node> values_;       // children of the open collections; keys and values in turn
   std::vector<size_t> merges_;     // where in `values_` merge keys stand

@@ -177,7 +177,7 @@ TEST_CASE("keys have Kubernetes' spelling") {
       "1e6: 1\n100000.0: 1\n0.5: 1");
   std::vector<std::string_view> keys;
   REQUIRE(file.documents.size() == 1);
-  for (const Entry& entry : file.documents[0].root()->entries) keys.push_back(entry.key.text);
+  for (const Entry& entry : file.documents[0].root()->entries()) keys.push_back(entry.key.text);
   // `n` and `off` are one key, false.
   CHECK(keys == std::vector<std::string_view>{"true", "false", "false", "16", "-3", "1.5", "1e+30",
                                               ".inf", "on", "8", "1e+06", "100000", "0.5"});

@@ -158,8 +158,8 @@ class Checker {
     for (size_t i = 0; i < gateway.servers.size(); ++i) {
       const GatewayServer& server = gateway.servers[i];
       if (!server.tls) continue;
-      const Node* tls = servers != nullptr && servers->items.size() == gateway.servers.size()
-                            ? NodeAt(&servers->items[i], {"tls"})
+      const Node* tls = servers != nullptr && servers->items().size() == gateway.servers.size()
+                            ? NodeAt(&servers->items()[i], {"tls"})
                             : nullptr;
       for (const std::string& ns : namespaces) CheckServer(gateway, server, tls, ns);
     }

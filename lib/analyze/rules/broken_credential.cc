@@ -62,8 +62,8 @@ class Checker {
     for (size_t i = 0; i < gateway.servers.size(); ++i) {
       if (!gateway.servers[i].tls) continue;
       const TlsSettings& tls = *gateway.servers[i].tls;
-      const Node* node = servers != nullptr && servers->items.size() == gateway.servers.size()
-                             ? NodeAt(&servers->items[i], {"tls"})
+      const Node* node = servers != nullptr && servers->items().size() == gateway.servers.size()
+                             ? NodeAt(&servers->items()[i], {"tls"})
                              : nullptr;
       for (const auto& [ns, user] : users) CheckServer(gateway.meta, tls, node, ns, user);
     }
@@ -103,7 +103,7 @@ class Checker {
       Look({meta, tls.credential_name.value, tls.credential_name.span, ns, user, {true, mutual}});
     }
     if (const Node* names = NodeAt(node, {"credentialNames"})) {
-      for (const Node& name : names->items) {
+      for (const Node& name : names->items()) {
         Look({meta, name.text, SpanOf(meta.file, name), ns, user, {true, mutual}});
       }
     }
@@ -127,10 +127,10 @@ class Checker {
   void GatewayApi(const ObjectMeta& meta) {
     const Node* listeners = NodeAt(meta.node, {"spec", "listeners"});
     if (listeners == nullptr) return;
-    for (const Node& listener : listeners->items) {
+    for (const Node& listener : listeners->items()) {
       const Node* refs = NodeAt(&listener, {"tls", "certificateRefs"});
       if (refs == nullptr) continue;
-      for (const Node& ref : refs->items) {
+      for (const Node& ref : refs->items()) {
         const Node* name = NodeAt(&ref, {"name"});
         const Node* kind = NodeAt(&ref, {"kind"});
         if (name == nullptr || (kind != nullptr && kind->text != "Secret")) continue;
@@ -163,13 +163,13 @@ class Checker {
       const Node* targets = NodeAt(grant->node, {"spec", "to"});
       bool granted_from = false;
       bool granted_to = false;
-      for (const Node& source : sources == nullptr ? std::span<const Node>() : sources->items) {
+      for (const Node& source : sources == nullptr ? std::span<const Node>() : sources->items()) {
         const Node* ns = NodeAt(&source, {"namespace"});
         const Node* kind = NodeAt(&source, {"kind"});
         granted_from = granted_from || (ns != nullptr && ns->text == from && kind != nullptr &&
                                         kind->text == "Gateway");
       }
-      for (const Node& target : targets == nullptr ? std::span<const Node>() : targets->items) {
+      for (const Node& target : targets == nullptr ? std::span<const Node>() : targets->items()) {
         const Node* name = NodeAt(&target, {"name"});
         const Node* kind = NodeAt(&target, {"kind"});
         granted_to = granted_to || (kind != nullptr && kind->text == "Secret" &&

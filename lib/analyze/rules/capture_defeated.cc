@@ -84,7 +84,7 @@ class Checker {
     }
     const Node* added = NodeAt(context, {"capabilities", "add"});
     if (added == nullptr || !added->IsSequence()) return;
-    for (const Node& capability : added->items) {
+    for (const Node& capability : added->items()) {
       std::string_view name = capability.text;
       if (name.starts_with("CAP_")) name.remove_prefix(4);
       if (name != "NET_ADMIN" && name != "NET_RAW" && name != "ALL" && name != "SYS_ADMIN")

@@ -159,8 +159,8 @@ class Checker {
       }
       if (suites.value == nullptr) continue;
       const SourceFile* file = suites.span.file;
-      for (size_t i = 0; i < suites.value->items.size(); ++i) {
-        const Node& suite = suites.value->items[i];
+      for (size_t i = 0; i < suites.value->items().size(); ++i) {
+        const Node& suite = suites.value->items()[i];
         for (std::string_view weak : WeakOnes(suite.text)) {
           Finding& finding = reporter_.Report(name, SpanOf(file, suite), SaySuite(weak));
           finding.field_path =

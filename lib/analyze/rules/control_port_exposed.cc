@@ -227,8 +227,8 @@ class Checker {
       return " (type " + std::string(service.type) + ")";
     }
     const Node* external = NodeAt(service.meta.node, {"spec", "externalIPs"});
-    if (external != nullptr && external->IsSequence() && !external->items.empty()) {
-      return " (external address " + std::string(external->items.front().text) + ")";
+    if (external != nullptr && external->IsSequence() && !external->items().empty()) {
+      return " (external address " + std::string(external->items().front().text) + ")";
     }
     return "";
   }

@@ -20,7 +20,7 @@ constexpr std::string_view kGatewayApi = "gateway.networking.k8s.io";
 constexpr std::string_view kNetworking = "networking.istio.io";
 
 std::span<const Node> ItemsOf(const Node* list) {
-  return list == nullptr ? std::span<const Node>() : list->items;
+  return list == nullptr ? std::span<const Node>() : list->items();
 }
 
 class Checker {
@@ -487,8 +487,8 @@ class Checker {
         found = NodeAt(node, {"port", "number"});
         break;
       }
-      for (const Entry& entry : node->entries) open.push_back(&entry.value);
-      for (const Node& item : node->items) open.push_back(&item);
+      for (const Entry& entry : node->entries()) open.push_back(&entry.value);
+      for (const Node& item : node->items()) open.push_back(&item);
     }
     if (found == nullptr) return;
     finding->span = SpanOf(meta.file, *found);

@@ -181,7 +181,7 @@ std::vector<TargetRef> ReadTargetRefs(const ObjectMeta& meta) {
                     text(ref, "namespace"), SpanOf(meta.file, ref)});
   };
   if (const Node* list = NodeAt(meta.node, {"spec", "targetRefs"})) {
-    for (const Node& ref : list->items) add(ref);
+    for (const Node& ref : list->items()) add(ref);
   }
   const Node* single = NodeAt(meta.node, {"spec", "targetRef"});
   if (refs.empty() && single != nullptr) add(*single);

@@ -16,10 +16,10 @@ void ReportKey(const Diagnostic& diagnostic, const DiagnosticPlace& place, Repor
   const Entry* second = nullptr;
   const Entry* first = nullptr;
   if (mapping != nullptr) {
-    for (const Entry& entry : mapping->entries) {
+    for (const Entry& entry : mapping->entries()) {
       if (entry.key.begin == diagnostic.span.begin) second = &entry;
     }
-    for (const Entry& entry : mapping->entries) {
+    for (const Entry& entry : mapping->entries()) {
       if (second != nullptr && &entry < second && entry.key.text == second->key.text) {
         first = &entry;
       }

@@ -49,7 +49,7 @@ class KeyChecker {
   void Annotations(const Keys& keys) {
     if (keys.map == nullptr || !keys.map->IsMapping()) return;
     std::vector<const Entry*> alpha;
-    for (const Entry& entry : keys.map->entries) {
+    for (const Entry& entry : keys.map->entries()) {
       std::string_view name = entry.key.text;
       if (!IsIstioKey(name) && name != "kubernetes.io/ingress.class") continue;
       const KnownKey* known = FindAnnotation(name);
@@ -70,7 +70,7 @@ class KeyChecker {
 
   void Labels(const Keys& keys) {
     if (keys.map == nullptr || !keys.map->IsMapping()) return;
-    for (const Entry& entry : keys.map->entries) {
+    for (const Entry& entry : keys.map->entries()) {
       std::string_view name = entry.key.text;
       const KnownKey* known = FindLabelKey(name);
       if (known == nullptr) {
@@ -253,7 +253,7 @@ Finding& ReportField(Reporter& reporter, const ObjectMeta& meta, const Node& nod
 void CheckVirtualService(const VirtualService& service, Reporter& reporter) {
   const Node* routes = NodeAt(service.meta.node, {"spec", "http"});
   if (routes != nullptr) {
-    for (const Node& route : routes->items) {
+    for (const Node& route : routes->items()) {
       for (std::string_view fault : {"delay", "abort"}) {
         const Node* percent = NodeAt(&route, {"fault", fault, "percent"});
         if (percent == nullptr || percent->text == "0") continue;
@@ -310,7 +310,7 @@ void CheckProviders(const Model& model, Reporter& reporter) {
   std::map<std::string_view, std::string_view> old;  // provider by name
   const Node* providers = FindMeshConfigField(model, {"extensionProviders"}).value;
   if (providers == nullptr) return;
-  for (const Node& provider : providers->items) {
+  for (const Node& provider : providers->items()) {
     const Node* name = NodeAt(&provider, {"name"});
     for (std::string_view kind : {"lightstep", "opencensus"}) {
       if (name != nullptr && NodeAt(&provider, {kind}) != nullptr) old.emplace(name->text, kind);
@@ -320,10 +320,10 @@ void CheckProviders(const Model& model, Reporter& reporter) {
   for (const OtherObject& object : model.others) {
     const Node* tracing = NodeAt(object.meta.node, {"spec", "tracing"});
     if (object.meta.kind != "Telemetry" || tracing == nullptr) continue;
-    for (const Node& one : tracing->items) {
+    for (const Node& one : tracing->items()) {
       const Node* named = NodeAt(&one, {"providers"});
       if (named == nullptr) continue;
-      for (const Node& provider : named->items) {
+      for (const Node& provider : named->items()) {
         const Node* name = NodeAt(&provider, {"name"});
         auto found = name == nullptr ? old.end() : old.find(name->text);
         if (found == old.end()) continue;
@@ -361,7 +361,7 @@ void CheckFields(const Model& model, Reporter& reporter) {
   for (const RequestAuthentication& policy : model.request_authentications) {
     const Node* rules = NodeAt(policy.meta.node, {"spec", "jwtRules"});
     if (rules == nullptr) continue;
-    for (const Node& rule : rules->items) {
+    for (const Node& rule : rules->items()) {
       const Node* uri = NodeAt(&rule, {"jwks_uri"});
       if (uri == nullptr) continue;
       ReportField(reporter, policy.meta, *uri,

@@ -137,10 +137,10 @@ bool IsSecurityFilter(std::string_view name) {
 template <typename Wanted>
 const Node* FindKey(const Node* node, const Wanted& wanted) {
   if (node == nullptr) return nullptr;
-  for (const Node& item : node->items) {
+  for (const Node& item : node->items()) {
     if (const Node* found = FindKey(&item, wanted)) return found;
   }
-  for (const Entry& entry : node->entries) {
+  for (const Entry& entry : node->entries()) {
     if (wanted(SnakeCase(entry.key.text))) return &entry.key;
     if (const Node* found = FindKey(&entry.value, wanted)) return found;
   }
@@ -415,7 +415,7 @@ class Checker {
 
   // As istioctl tells patches apart: the name in the value, else of the filter in the match.
   static std::string InstanceName(const Patch& patch) {
-    if (patch.value == nullptr || patch.value->entries.empty()) return "";
+    if (patch.value == nullptr || patch.value->entries().empty()) return "";
     if (patch.value_name != nullptr) return std::string(patch.value_name->text);
     const Node* filter = NodeAt(patch.item, {"match", "listener", "filterChain", "filter", "name"});
     return filter == nullptr ? "" : std::string(filter->text);

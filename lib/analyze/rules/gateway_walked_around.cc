@@ -46,9 +46,9 @@ class Checker {
     std::string way;
     if (object.type == "LoadBalancer" || object.type == "NodePort") {
       way = "type " + std::string(object.type);
-    } else if (external != nullptr && external->IsSequence() && !external->items.empty()) {
-      way = "external address " + std::string(external->items.front().text);
-      place = &external->items.front();
+    } else if (external != nullptr && external->IsSequence() && !external->items().empty()) {
+      way = "external address " + std::string(external->items().front().text);
+      place = &external->items().front();
     } else {
       return;
     }
@@ -73,7 +73,7 @@ class Checker {
     for (const PodContainer& container : ContainersOf(workload.pod->meta)) {
       const Node* ports = NodeAt(container.node, {"ports"});
       if (ports == nullptr || !ports->IsSequence()) continue;
-      for (const Node& port : ports->items) {
+      for (const Node& port : ports->items()) {
         const Node* host = NodeAt(&port, {"hostPort"});
         const Node* number = NodeAt(&port, {"containerPort"});
         const Node* transport = NodeAt(&port, {"protocol"});
@@ -104,10 +104,10 @@ class Checker {
     CheckBackend(ingress, NodeAt(ingress.node, {"spec", "defaultBackend"}), name, &seen);
     const Node* rules = NodeAt(ingress.node, {"spec", "rules"});
     if (rules == nullptr) return;
-    for (const Node& rule : rules->items) {
+    for (const Node& rule : rules->items()) {
       const Node* paths = NodeAt(&rule, {"http", "paths"});
       if (paths == nullptr) continue;
-      for (const Node& path : paths->items) {
+      for (const Node& path : paths->items()) {
         CheckBackend(ingress, NodeAt(&path, {"backend"}), name, &seen);
       }
     }

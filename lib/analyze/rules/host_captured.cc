@@ -541,7 +541,7 @@ class Checker {
     const Node* path = NodeAt(&match, {"path", "value"});
     std::string text = type == nullptr ? "PathPrefix" : std::string(type->text);
     text += " " + (path == nullptr ? "/" : std::string(path->text));
-    for (const Entry& entry : match.entries) {
+    for (const Entry& entry : match.entries()) {
       if (entry.key.text != "path") text += "|" + std::string(entry.key.text) + Flat(entry.value);
     }
     return text == "PathPrefix /" ? "" : text;
@@ -549,8 +549,9 @@ class Checker {
 
   static std::string Flat(const Node& node) {
     std::string text = "(" + std::string(node.text);
-    for (const Node& item : node.items) text += Flat(item);
-    for (const Entry& entry : node.entries) text += std::string(entry.key.text) + Flat(entry.value);
+    for (const Node& item : node.items()) text += Flat(item);
+    for (const Entry& entry : node.entries())
+      text += std::string(entry.key.text) + Flat(entry.value);
     return text + ")";
   }
 

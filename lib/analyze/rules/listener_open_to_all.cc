@@ -106,7 +106,7 @@ class Checker {
     const Node* selector = NodeAt(namespaces, {"selector"});
     if (selector == nullptr) return false;
     const Node* labels = NodeAt(selector, {"matchLabels"});
-    return (labels == nullptr || labels->entries.empty()) &&
+    return (labels == nullptr || labels->entries().empty()) &&
            ListItems(NodeAt(selector, {"matchExpressions"})).empty();
   }
 

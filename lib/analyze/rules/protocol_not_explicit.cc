@@ -176,8 +176,8 @@ class Checker {
   // As it stands there: what Kubernetes does not know is still told apart.
   static std::string_view WrittenProtocol(const Service& service, size_t index) {
     const Node* ports = NodeAt(service.meta.node, {"spec", "ports"});
-    if (ports == nullptr || index >= ports->items.size()) return "TCP";
-    const Node* protocol = NodeAt(&ports->items[index], {"protocol"});
+    if (ports == nullptr || index >= ports->items().size()) return "TCP";
+    const Node* protocol = NodeAt(&ports->items()[index], {"protocol"});
     return protocol == nullptr || protocol->text.empty() ? "TCP" : protocol->text;
   }
 

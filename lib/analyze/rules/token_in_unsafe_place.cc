@@ -254,17 +254,17 @@ class Checker {
 
   void CheckRoutes(const VirtualService& service) {
     const Node* routes = NodeAt(service.meta.node, {"spec", "http"});
-    if (routes == nullptr || routes->items.size() != service.http.size()) return;
-    for (size_t i = 0; i < routes->items.size(); ++i) {
+    if (routes == nullptr || routes->items().size() != service.http.size()) return;
+    for (size_t i = 0; i < routes->items().size(); ++i) {
       std::vector<const Node*> operations;
       const auto add = [&](const Node& holder) {
         if (const Node* request = NodeAt(&holder, {"headers", "request"})) {
           operations.push_back(request);
         }
       };
-      add(routes->items[i]);
-      if (const Node* to = NodeAt(&routes->items[i], {"route"})) {
-        for (const Node& destination : to->items) add(destination);
+      add(routes->items()[i]);
+      if (const Node* to = NodeAt(&routes->items()[i], {"route"})) {
+        for (const Node& destination : to->items()) add(destination);
       }
       if (operations.empty()) continue;
       Behind behind = BehindRoute(service, service.http[i]);
@@ -276,11 +276,11 @@ class Checker {
     for (std::string_view kind : {"set", "add"}) {
       const Node* headers = NodeAt(&request, {kind});
       if (headers == nullptr) continue;
-      for (const Entry& entry : headers->entries) CheckWrite(service, entry, behind);
+      for (const Entry& entry : headers->entries()) CheckWrite(service, entry, behind);
     }
     const Node* removed = NodeAt(&request, {"remove"});
     if (removed == nullptr) return;
-    for (const Node& name : removed->items) {
+    for (const Node& name : removed->items()) {
       auto it = behind.tokens.find(ToLower(name.text));
       if (it == behind.tokens.end()) continue;
       Finding& finding = Report(

@@ -140,7 +140,7 @@ void CheckPresence(const Analysis& analysis, const RequestAuthentication& policy
                    const WorkloadIndex& index, Reporter& reporter) {
   const Node* rules = NodeAt(policy.meta.node, {"spec", "jwtRules"});
   if (rules == nullptr) return;
-  for (const Node& rule : rules->items) {
+  for (const Node& rule : rules->items()) {
     const Node* presence = NodeAt(&rule, {"presence"});
     if (presence == nullptr || presence->text != "REQUIRED") continue;
     Span span = SpanOf(policy.meta.file, *presence);

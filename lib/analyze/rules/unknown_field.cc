@@ -41,7 +41,7 @@ Dropped Describe(const Diagnostic& diagnostic, DiagnosticPlace place) {
   dropped.around = WithoutIndexes(ParentPath(dropped.place.path));
   dropped.mapping = MappingOfKey(*dropped.place.root, diagnostic.span.begin);
   if (dropped.mapping == nullptr) return dropped;
-  for (const Entry& entry : dropped.mapping->entries) {
+  for (const Entry& entry : dropped.mapping->entries()) {
     if (entry.key.begin != diagnostic.span.begin) continue;
     dropped.key = entry.key.text;
     dropped.value = &entry.value;
@@ -50,8 +50,8 @@ Dropped Describe(const Diagnostic& diagnostic, DiagnosticPlace place) {
 }
 
 bool IsEmpty(const Node& node) {
-  if (node.IsSequence()) return node.items.empty();
-  if (node.IsMapping()) return node.entries.empty();
+  if (node.IsSequence()) return node.items().empty();
+  if (node.IsMapping()) return node.entries().empty();
   return node.IsNull();
 }
 
@@ -62,7 +62,7 @@ std::string Remaining(const Dropped& dropped) {
       "trustDomains", "ipBlocks",          "remoteIpBlocks", "hosts",
       "ports",        "methods",           "paths"};
   std::vector<std::string> names;
-  for (const Entry& entry : dropped.mapping->entries) {
+  for (const Entry& entry : dropped.mapping->entries()) {
     if (IsEmpty(entry.value)) continue;
     for (std::string_view known : kSource) {
       std::string negated = "not" + std::string(known);
@@ -249,7 +249,7 @@ bool IsTheOnlyAllow(const Analysis& analysis, const Workload& workload,
 }
 
 bool Lists(const Node& values, const Workload& client) {
-  return std::any_of(values.items.begin(), values.items.end(), [&](const Node& value) {
+  return std::any_of(values.items().begin(), values.items().end(), [&](const Node& value) {
     return value.text == client.ns || value.text.find(client.service_account) != value.text.npos ||
            value.text.find('*') != value.text.npos;
   });
@@ -291,7 +291,7 @@ void ShowOtherWorkload(const Analysis& analysis, const WorkloadIndex& index, con
   if (const Node* inner = labels == nullptr ? nullptr : labels->Find("matchLabels")) labels = inner;
   if (labels == nullptr || !labels->IsMapping()) return;
   Labels meant;
-  for (const Entry& entry : labels->entries) {
+  for (const Entry& entry : labels->entries()) {
     if (entry.value.kind == NodeKind::kScalar) meant.emplace_back(entry.key.text, entry.value.text);
   }
   if (meant.empty()) return;

@@ -143,13 +143,13 @@ void CheckInstallation(const RawObject& object, Checker& checker) {
   for (const Node* env : {NodeAt(object.node, {"spec", "values", "pilot", "env"}),
                           NodeAt(object.node, {"spec", "values", "env"})}) {
     if (env == nullptr) continue;
-    for (const Entry& entry : env->entries) {
+    for (const Entry& entry : env->entries()) {
       checker.Check(source, entry.key.text, entry.value.text, &entry.value);
     }
   }
   const Node* list = NodeAt(object.node, {"spec", "components", "pilot", "k8s", "env"});
   if (list == nullptr) return;
-  for (const Node& item : list->items) {
+  for (const Node& item : list->items()) {
     const Node* name = NodeAt(&item, {"name"});
     const Node* value = NodeAt(&item, {"value"});
     if (name != nullptr && value != nullptr) checker.Check(source, name->text, value->text, value);
@@ -168,7 +168,7 @@ void CheckWeakenedIstiod(const Analysis& analysis, Reporter& reporter) {
       if (IsIstioContainer(container.name)) continue;
       const Node* env = NodeAt(container.node, {"env"});
       if (env == nullptr) continue;
-      for (const Node& item : env->items) {
+      for (const Node& item : env->items()) {
         const Node* name = NodeAt(&item, {"name"});
         const Node* value = NodeAt(&item, {"value"});
         if (name == nullptr || value == nullptr) continue;

@@ -32,7 +32,7 @@ std::string_view TextAt(const Node* node, std::initializer_list<std::string_view
 
 std::span<const Node> ItemsAt(const Node* node, std::initializer_list<std::string_view> path) {
   const Node* value = NodeAt(node, path);
-  return value == nullptr || !value->IsSequence() ? std::span<const Node>() : value->items;
+  return value == nullptr || !value->IsSequence() ? std::span<const Node>() : value->items();
 }
 
 // A rule of a role that lets its subjects write objects of ours.
@@ -109,8 +109,8 @@ class Roles {
         const Node* labels = NodeAt(&selector, {"matchLabels"});
         if (labels == nullptr || !labels->IsMapping()) continue;
         for (const RawObject* role : cluster_roles_) {
-          bool all =
-              std::all_of(labels->entries.begin(), labels->entries.end(), [&](const Entry& label) {
+          bool all = std::all_of(
+              labels->entries().begin(), labels->entries().end(), [&](const Entry& label) {
                 return TextAt(role->node, {"metadata", "labels", label.key.text}) ==
                        label.value.text;
               });
