@@ -1293,8 +1293,8 @@ struct PortModel::Translator {
     for (const NetworkFilter& filter : *config.filters) {
       const auto* manager = std::get_if<std::shared_ptr<const HttpConnectionManager>>(&filter);
       if (manager == nullptr || (*manager)->routes == nullptr) continue;
-      for (const VirtualHost& host : (*manager)->routes->virtual_hosts) {
-        for (const Route& route : host.routes) {
+      for (const VirtualHost& entry : (*manager)->routes->virtual_hosts) {
+        for (const Route& route : entry.routes) {
           bool stays = route.action == Route::Action::kCluster && route.match.path == "/" &&
                        route.match.path_kind == RouteMatch::Path::kPrefix &&
                        route.match.headers.empty() && route.match.query_parameters.empty();

@@ -146,7 +146,7 @@ class Checker {
     for (const AuthorizationPolicy& policy : analysis_.model.authorization_policies) {
       const Node* conditions = NodeAt(policy.meta.node, {"status", "conditions"});
       if (conditions == nullptr) continue;
-      for (const Node& condition : conditions->items) {
+      for (const Node& condition : conditions->items()) {
         const Node* type = NodeAt(&condition, {"type"});
         const Node* status = NodeAt(&condition, {"status"});
         if (type == nullptr || status == nullptr || type->text != "ZtunnelAccepted") continue;

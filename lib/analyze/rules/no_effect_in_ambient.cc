@@ -136,7 +136,7 @@ class Checker {
     if (NodeAt(meta.node, {"spec", "accessLogging"}) != nullptr) return true;
     const Node* metrics = NodeAt(meta.node, {"spec", "metrics"});
     if (metrics == nullptr) return false;
-    return std::any_of(metrics->items.begin(), metrics->items.end(), [](const Node& item) {
+    return std::any_of(metrics->items().begin(), metrics->items().end(), [](const Node& item) {
       return NodeAt(&item, {"overrides"}) != nullptr;
     });
   }

@@ -307,7 +307,7 @@ class Checker {
     };
     const auto read = [&](const Node* list) {
       if (list == nullptr) return;
-      for (const Node& item : list->items) {
+      for (const Node& item : list->items()) {
         const Node* status = NodeAt(&item, {"status"});
         if (status == nullptr) continue;
         out.push_back({status, text(item, "type"), text(item, "reason"), text(item, "message")});
@@ -315,7 +315,7 @@ class Checker {
     };
     read(NodeAt(object.node, {"status", "conditions"}));
     if (const Node* parents = NodeAt(object.node, {"status", "parents"})) {
-      for (const Node& parent : parents->items) {
+      for (const Node& parent : parents->items()) {
         const std::string_view controller = text(parent, "controllerName");
         if (controller.empty() || controller.starts_with("istio.io/")) {
           read(NodeAt(&parent, {"conditions"}));
@@ -362,7 +362,7 @@ class Checker {
     if (of_policy(NodeAt(spec, {"trafficPolicy"}))) return true;
     const Node* subsets = NodeAt(spec, {"subsets"});
     if (subsets == nullptr) return false;
-    return std::any_of(subsets->items.begin(), subsets->items.end(), [&](const Node& subset) {
+    return std::any_of(subsets->items().begin(), subsets->items().end(), [&](const Node& subset) {
       return of_policy(NodeAt(&subset, {"trafficPolicy"}));
     });
   }
