@@ -6,8 +6,11 @@
 #include <map>
 #include <set>
 
+#include "base/parallel.h"
 #include "base/text.h"
 #include "proxy/ztunnel.h"
+#include "reason/ask_all.h"
+#include "reason/proxy_key.h"
 #include "report/access.h"
 #include "report/description.h"
 
@@ -171,12 +174,19 @@ Result<Plan> PlanWhatCan(const World& world, const AccessOptions& options,
 std::vector<PortAccess> AnswerAll(const Reasoner& reasoner, const Plan& plan) {
   const Mesh& mesh = reasoner.world().mesh();
   Ways ways = GatewayWays(reasoner.world());
+  std::vector<std::vector<int>> ports(plan.targets.size());
+  ParallelFor(plan.targets.size(), [&](size_t i) {
+    const Target& target = plan.targets[i];
+    ports[i] = target.ports.empty() ? reasoner.Ports(*target.workload) : target.ports;
+  });
+  std::vector<Question> questions;
+  std::vector<const Target*> targets;
   std::vector<PortAccess> answers;
-  for (const Target& target : plan.targets) {
+  for (size_t i = 0; i < plan.targets.size(); ++i) {
+    const Target& target = plan.targets[i];
     const Workload& workload = *target.workload;
-    std::vector<int> ports = target.ports.empty() ? reasoner.Ports(workload) : target.ports;
     int other = reasoner.OtherPort(workload);
-    for (int port : ports) {
+    for (int port : ports[i]) {
       PortAccess access;
       access.workload = &workload;
       access.other_ports = port == other && target.ports.empty();
@@ -191,12 +201,23 @@ std::vector<PortAccess> AnswerAll(const Reasoner& reasoner, const Plan& plan) {
         const bool strict = ztunnel.StrictOn(workload, static_cast<uint32_t>(port)) != nullptr;
         access.mtls = std::string(ToString(strict ? MtlsMode::kStrict : MtlsMode::kPermissive));
       }
-      if (auto found = ways.find({&workload, port}); found != ways.end())
+      if (auto found = ways.find({&workload, port}); found != ways.end()) {
         access.via = found->second;
-      access.exposure = reasoner.ExposureOf(workload, port, target.within);
-      if (plan.only_open && access.exposure.rows.empty() && access.exposure.complete) continue;
+      }
       answers.push_back(std::move(access));
+      targets.push_back(&target);
+      questions.push_back({&workload, port, RegionKey(target.within)});
     }
+  }
+  AskAll(reasoner.world(), questions, [&](size_t i) {
+    answers[i].exposure =
+        reasoner.ExposureOf(*questions[i].workload, questions[i].port, targets[i]->within);
+  });
+  if (plan.only_open) {
+    auto is_shut = [](const PortAccess& access) {
+      return access.exposure.rows.empty() && access.exposure.complete;
+    };
+    answers.erase(std::remove_if(answers.begin(), answers.end(), is_shut), answers.end());
   }
   return answers;
 }

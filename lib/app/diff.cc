@@ -7,8 +7,10 @@
 #include "app/access.h"
 #include "app/git_files.h"
 #include "app/version.h"
+#include "base/parallel.h"
 #include "base/text.h"
 #include "proxy/emit.h"
+#include "reason/ask_all.h"
 #include "report/change.h"
 #include "report/description.h"
 #include "report/request_text.h"
@@ -130,13 +132,38 @@ class Comparer {
   Comparer(const Version& before, const Version& after) : before_(before), after_(after) {}
 
   ChangeReport Run() {
+    std::vector<std::pair<const Workload*, const Workload*>> both;
     for (const Workload& old_workload : before_.input.mesh->workloads()) {
       const Workload* now = after_.input.mesh->FindWorkload(old_workload.ns, old_workload.name);
       if (now == nullptr) {
         report_.removed.push_back(&old_workload);
       } else {
-        CompareWorkload(old_workload, *now);
+        both.emplace_back(&old_workload, now);
       }
+    }
+    std::vector<std::vector<int>> ports(both.size());
+    ParallelFor(both.size(),
+                [&](size_t i) { ports[i] = PortsToCompare(*both[i].first, *both[i].second); });
+    std::vector<QuestionPair> questions;
+    std::vector<size_t> ends;
+    for (size_t i = 0; i < both.size(); ++i) {
+      for (int port : ports[i]) {
+        questions.push_back({{both[i].first, port, ""}, {both[i].second, port, ""}});
+      }
+      ends.push_back(questions.size());
+    }
+    std::vector<Comparison> comparisons(questions.size());
+    AskAll(*before_.world, *after_.world, questions, [&](size_t i) {
+      const QuestionPair& own = questions[i];
+      comparisons[i] = Reasoner::Compare(*before_.reasoner, *own.before.workload, *after_.reasoner,
+                                         *own.after.workload, own.after.port);
+    });
+    for (size_t i = 0; i < both.size(); ++i) {
+      size_t begin = i == 0 ? 0 : ends[i - 1];
+      for (size_t at = begin; at < ends[i]; ++at) {
+        Report(*both[i].second, questions[at].after.port, &comparisons[at]);
+      }
+      if (begin != ends[i]) Finish(*both[i].first, *both[i].second);
     }
     for (const Workload& workload : after_.input.mesh->workloads()) {
       if (before_.input.mesh->FindWorkload(workload.ns, workload.name) == nullptr) {
@@ -147,28 +174,35 @@ class Comparer {
   }
 
  private:
-  void CompareWorkload(const Workload& a, const Workload& b) {
-    if (SameProxy(before_, a, after_, b)) return;
+  // None where nothing can have changed.
+  std::vector<int> PortsToCompare(const Workload& a, const Workload& b) const {
+    if (SameProxy(before_, a, after_, b)) return {};
     std::set<int> ports;
     for (int port : before_.reasoner->Ports(a)) ports.insert(port);
     for (int port : after_.reasoner->Ports(b)) ports.insert(port);
-    ChangeReport::Group group;
-    std::set<std::string> opened, shut;
-    for (int port : ports) {
-      Comparison comparison = Reasoner::Compare(*before_.reasoner, a, *after_.reasoner, b, port);
-      if (!comparison.complete) {
-        std::string reason =
-            b.ns + "/" + b.name + ":" + std::to_string(port) + ": " + comparison.reason;
-        report_.undetermined.push_back(std::move(reason));
-      }
-      // Ports that change alike are one change.
-      for (Difference& one : comparison.newly_allowed) {
-        if (opened.insert(KeyOf(one)).second) group.newly_allowed.push_back(std::move(one));
-      }
-      for (Difference& one : comparison.newly_refused) {
-        if (shut.insert(KeyOf(one)).second) group.newly_refused.push_back(std::move(one));
-      }
+    return {ports.begin(), ports.end()};
+  }
+
+  // One port of the workload at hand.
+  void Report(const Workload& workload, int port, Comparison* comparison) {
+    if (!comparison->complete) {
+      report_.undetermined.push_back(workload.ns + "/" + workload.name + ":" +
+                                     std::to_string(port) + ": " + comparison->reason);
     }
+    // Ports that change alike are one change.
+    for (Difference& one : comparison->newly_allowed) {
+      if (opened_.insert(KeyOf(one)).second) group_.newly_allowed.push_back(std::move(one));
+    }
+    for (Difference& one : comparison->newly_refused) {
+      if (shut_.insert(KeyOf(one)).second) group_.newly_refused.push_back(std::move(one));
+    }
+  }
+
+  // Puts the workload at hand to those that change alike.
+  void Finish(const Workload& a, const Workload& b) {
+    ChangeReport::Group group = std::exchange(group_, {});
+    std::set<std::string> opened = std::exchange(opened_, {});
+    std::set<std::string> shut = std::exchange(shut_, {});
     if (group.newly_allowed.empty() && group.newly_refused.empty()) return;
     group.notes = NotesOf(before_, a, after_, b);
     std::string key = "+" + Join({opened.begin(), opened.end()}, "+") + "-" +
@@ -183,6 +217,8 @@ class Comparer {
   const Version& after_;
   ChangeReport report_;
   std::map<std::string, size_t> groups_;
+  ChangeReport::Group group_;
+  std::set<std::string> opened_, shut_;
 };
 
 }  // namespace

@@ -7,8 +7,11 @@
 #include <functional>
 
 #include "app/access.h"
+#include "base/parallel.h"
 #include "base/text.h"
 #include "match/labels.h"
+#include "reason/ask_all.h"
+#include "reason/proxy_key.h"
 #include "report/access.h"
 #include "report/parts.h"
 #include "report/request_text.h"
@@ -323,22 +326,50 @@ class Decoder {
   std::vector<Diagnostic>* errors_;
 };
 
+// Questions are asked so many at a time; those behind the first one that refutes do not count.
+constexpr size_t kAtOnce = 256;
+
+using PortsOf = std::vector<std::pair<const Workload*, std::vector<int>>>;
+
+PortsOf AllPorts(const Reasoner& reasoner) {
+  PortsOf all;
+  for (const Workload& workload : reasoner.world().mesh().workloads()) {
+    all.emplace_back(&workload, std::vector<int>());
+  }
+  ParallelFor(all.size(), [&](size_t i) { all[i].second = reasoner.Ports(*all[i].first); });
+  return all;
+}
+
 // Asks every port that the invariant is about, until one refutes it.
-Proof Prove(const Reasoner& reasoner, const Invariant& invariant) {
+Proof Prove(const Reasoner& reasoner, const PortsOf& all_ports, const Invariant& invariant) {
   Proof proof;
   proof.invariant = &invariant;
-  for (const Workload& workload : reasoner.world().mesh().workloads()) {
-    for (int port : reasoner.Ports(workload)) {
-      std::optional<Region> region = invariant.on(workload, port);
+  Wanted wanted = invariant.kind == Invariant::Kind::kAllow ? Wanted::kRefused : Wanted::kAllowed;
+  std::vector<Question> questions;
+  std::vector<Region> regions;
+  for (const auto& [workload, ports] : all_ports) {
+    for (int port : ports) {
+      std::optional<Region> region = invariant.on(*workload, port);
       if (!region) continue;
-      Wanted wanted = Wanted::kAllowed;
-      if (invariant.kind == Invariant::Kind::kAllow) wanted = Wanted::kRefused;
       if (invariant.kind == Invariant::Kind::kRequire) {
-        std::optional<Region> required = invariant.require(workload, port);
+        std::optional<Region> required = invariant.require(*workload, port);
         if (required) region = Region::And({*region, Region::Not(*required)});
       }
+      questions.push_back({workload, port, RegionKey(*region)});
+      regions.push_back(*std::move(region));
+    }
+  }
+  for (size_t begin = 0; begin < questions.size(); begin += kAtOnce) {
+    size_t end = std::min(questions.size(), begin + kAtOnce);
+    std::vector<Question> now(questions.begin() + static_cast<std::ptrdiff_t>(begin),
+                              questions.begin() + static_cast<std::ptrdiff_t>(end));
+    std::vector<Answer> answers(now.size());
+    AskAll(reasoner.world(), now, [&](size_t i) {
+      answers[i] = reasoner.Find(*now[i].workload, now[i].port, regions[begin + i], wanted);
+    });
+    for (size_t i = 0; i < now.size(); ++i) {
+      Answer& answer = answers[i];
       ++proof.asked;
-      Answer answer = reasoner.Find(workload, port, *region, wanted);
       if (answer.found()) {
         proof.outcome = Proof::Outcome::kRefuted;
         proof.witness = std::move(answer.example);
@@ -348,8 +379,8 @@ Proof Prove(const Reasoner& reasoner, const Invariant& invariant) {
       }
       if (!answer.empty() && proof.outcome == Proof::Outcome::kHolds) {
         proof.outcome = Proof::Outcome::kUndetermined;
-        proof.reason =
-            workload.ns + "/" + workload.name + ":" + std::to_string(port) + ": " + answer.reason;
+        proof.reason = now[i].workload->ns + "/" + now[i].workload->name + ":" +
+                       std::to_string(now[i].port) + ": " + answer.reason;
       }
     }
   }
@@ -445,7 +476,10 @@ Exit RunProve(const ProveOptions& options, const Host& host) {
   if (!errors.empty()) return Exit::kUnusable;
   Reasoner reasoner(world, BudgetOf(settings.value()));
   std::vector<Proof> proofs;
-  for (const Invariant& invariant : invariants) proofs.push_back(Prove(reasoner, invariant));
+  PortsOf ports = AllPorts(reasoner);
+  for (const Invariant& invariant : invariants) {
+    proofs.push_back(Prove(reasoner, ports, invariant));
+  }
   if (options.format == "json") {
     host.out << WriteJson(ProofsJson(proofs), 2) << "\n";
   } else {

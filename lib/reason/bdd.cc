@@ -35,7 +35,7 @@ void Bdd::RestartClock() {
 }
 
 void Bdd::CheckClock() {
-  if ((++ticks_ & 0xFFFF) != 0) return;
+  if ((++ticks_ & 0x3FFF) != 0) return;
   std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start_;
   if (spent.count() > seconds_) exhausted_ = true;
 }
@@ -114,20 +114,28 @@ Bdd::Node Bdd::IteStep(Node f, Node g, Node h) {
 }
 
 Bdd::Node Bdd::Exists(Node f, const std::vector<bool>& quantified) {
-  std::vector<Node> done(nodes_.size(), kTerminal);
-  Node result = ExistsStep(f, quantified, &done);
+  if (f <= kTrue || exhausted_) return exhausted_ ? kFalse : f;
+  if (quantified != quantified_) {
+    quantified_ = quantified;
+    quantified_results_.clear();
+  }
+  Node result = ExistsStep(f);
   return exhausted_ ? kFalse : result;
 }
 
-Bdd::Node Bdd::ExistsStep(Node f, const std::vector<bool>& quantified, std::vector<Node>* done) {
+Bdd::Node Bdd::ExistsStep(Node f) {
   if (f <= kTrue || exhausted_) return f;
-  if ((*done)[f] != kTerminal) return (*done)[f];
+  if (f < quantified_results_.size() && quantified_results_[f] != kTerminal) {
+    return quantified_results_[f];
+  }
   uint32_t variable = nodes_[f].variable;
-  Node low = ExistsStep(nodes_[f].low, quantified, done);
-  Node high = ExistsStep(nodes_[f].high, quantified, done);
-  bool drop = variable < quantified.size() && quantified[variable];
+  Node low = ExistsStep(nodes_[f].low);
+  Node high = ExistsStep(nodes_[f].high);
+  bool drop = variable < quantified_.size() && quantified_[variable];
   Node result = drop ? IteStep(low, kTrue, high) : Make(variable, low, high);
-  (*done)[f] = result;
+  if (exhausted_) return kFalse;
+  if (f >= quantified_results_.size()) quantified_results_.resize(nodes_.size(), kTerminal);
+  quantified_results_[f] = result;
   return result;
 }
 

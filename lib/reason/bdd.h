@@ -44,6 +44,8 @@ class Bdd {
   bool exhausted() const { return exhausted_; }
   // Starts the clock anew; a budget that is spent stays so.
   void RestartClock();
+  // Looks at the clock now and then: for loops around the kernel.
+  void CheckClock();
 
  private:
   struct Entry {
@@ -55,13 +57,15 @@ class Bdd {
   };
 
   Node IteStep(Node f, Node g, Node h);
-  Node ExistsStep(Node f, const std::vector<bool>& quantified, std::vector<Node>* done);
+  Node ExistsStep(Node f);
   void Grow();
-  void CheckClock();
 
   std::vector<Entry> nodes_;
   std::vector<Node> unique_;  // open addressing, 0 = free
   std::vector<Cached> cache_;
+  // Of the last set of variables that Exists was asked for.
+  std::vector<bool> quantified_;
+  std::vector<Node> quantified_results_;
   size_t node_limit_;
   double seconds_;
   std::chrono::steady_clock::time_point start_;

@@ -186,24 +186,55 @@ struct PortModel::Translator {
       identity = space.TextField(
           "identity", kIdentityOrder,
           PatternDomain(foreign_identities ? kForeignIdentityDomain : kMeshIdentityDomain), true);
-      for (const PortModel::Side& side : model.asked_) {
-        const Mesh& mesh = side.world->mesh();
-        for (const Workload& workload : mesh.workloads()) {
-          if (workload.mode == ProxyMode::kSidecar || workload.mode == ProxyMode::kAmbient) {
-            space.AddCandidate(*identity, workload.identity, workload.ns == side.workload->ns);
-          }
+    }
+    return *identity;
+  }
+
+  // Identities that the mesh has, for people to read. Of a large mesh those of the namespaces that
+  // the patterns name, and a few for what they do not.
+  void AddCallers() {
+    constexpr size_t kFew = 300;
+    if (!identity) return;
+    std::set<std::string, std::less<>> named;
+    bool all_small = true;
+    for (const PortModel::Side& side : model.asked_) {
+      named.insert(side.workload->ns);
+      all_small = all_small && side.callers->sidecars.size() + side.callers->ambient.size() <= kFew;
+    }
+    for (const StringPattern& pattern : space.PatternsOf(*identity)) {
+      constexpr std::string_view kNamespace = "/ns/";
+      size_t at = pattern.value.find(kNamespace);
+      if (at == std::string::npos) continue;
+      std::string_view rest = std::string_view(pattern.value).substr(at + kNamespace.size());
+      named.emplace(
+          rest.substr(0, rest.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-")));
+    }
+    for (const PortModel::Side& side : model.asked_) {
+      const Mesh& mesh = side.world->mesh();
+      size_t others = 0;
+      for (const auto& [ns, workloads] : side.callers->by_namespace) {
+        bool known = all_small || named.count(ns) != 0;
+        if (!known && others++ >= kFew) continue;
+        for (const Workload* workload : workloads) {
+          space.AddCandidate(*identity, workload->identity, ns == side.workload->ns);
+          if (!known) break;
         }
-        const std::vector<std::string> bundle = TrustDomainBundle(mesh.config());
-        const std::string domain = bundle.empty() ? "cluster.local" : bundle.front();
-        space.AddCandidate(*identity, "spiffe://" + domain + "/ns/other/sa/other", 5);
-        for (const Namespace& ns : mesh.model().namespaces) {
-          space.AddCandidate(
-              *identity, "spiffe://" + domain + "/ns/" + std::string(ns.meta.name) + "/sa/default",
-              3);
+      }
+      const std::vector<std::string> bundle = TrustDomainBundle(mesh.config());
+      const std::string domain = bundle.empty() ? "cluster.local" : bundle.front();
+      space.AddCandidate(*identity, "spiffe://" + domain + "/ns/other/sa/other", 5);
+      auto add_default = [&](std::string_view ns) {
+        space.AddCandidate(*identity,
+                           "spiffe://" + domain + "/ns/" + std::string(ns) + "/sa/default", 3);
+      };
+      if (all_small && mesh.model().namespaces.size() <= kFew) {
+        for (const Namespace& ns : mesh.model().namespaces) add_default(ns.meta.name);
+      } else {
+        for (const std::string& ns : named) {
+          if (mesh.FindNamespace(ns) != nullptr) add_default(ns);
         }
       }
     }
-    return *identity;
   }
 
   Field Path() {
@@ -1713,6 +1744,11 @@ struct PortModel::Translator {
 
 PortModel::PortModel(const std::vector<Side>& sides, const Budget& budget)
     : asked_(sides), space_(budget.classes, budget.nodes, budget.seconds) {
+  for (Side& side : asked_) {
+    if (side.callers != nullptr) continue;
+    own_callers_.push_back(std::make_unique<Callers>(side.world->mesh()));
+    side.callers = own_callers_.back().get();
+  }
   translator_ = std::make_unique<Translator>(this);
   Translator& translator = *translator_;
   translator.Survey();
@@ -1735,11 +1771,24 @@ PortModel::PortModel(const std::vector<Side>& sides, const Budget& budget)
 
 PortModel::~PortModel() = default;
 
+Callers::Callers(const Mesh& mesh) {
+  for (const Workload& workload : mesh.workloads()) {
+    const bool is_ambient = workload.mode == ProxyMode::kAmbient;
+    if (!is_ambient && workload.mode != ProxyMode::kSidecar) continue;
+    if (is_ambient && first_ambient == nullptr) first_ambient = &workload;
+    const bool known =
+        sidecars.count(workload.identity) != 0 || ambient.count(workload.identity) != 0;
+    (is_ambient ? ambient : sidecars).try_emplace(workload.identity, &workload);
+    if (!known) by_namespace[workload.ns].push_back(&workload);
+  }
+}
+
 Expr PortModel::RegionOf(const Region& region) {
   return translator_->RegionExpr(region);
 }
 
 bool PortModel::Build() {
+  translator_->AddCallers();
   translator_->AddConstraints();
   if (!space_.Build()) {
     reason_ = "the class budget is spent on field " + space_.exhausted_field();
@@ -1748,16 +1797,25 @@ bool PortModel::Build() {
   return true;
 }
 
-Space::Point PortModel::Choose(Space::Node node, size_t side) {
+Space::Node PortModel::Prefer(Space::Node node, size_t side, int* missed) {
   Bdd& bdd = space_.bdd();
-  auto prefer = [&](Expr wish) {
+  auto prefer = [&](Expr wish, int weight) {
     Space::Node better = bdd.And(node, space_.ToNode(wish));
-    if (better != Bdd::kFalse) node = better;
+    if (better != Bdd::kFalse) {
+      node = better;
+    } else {
+      *missed += weight;
+    }
   };
-  const Translator& translator = *translator_;
-  if (translator.remote) prefer(translator.space.SameClass(*translator.source, *translator.remote));
-  prefer(sides_[side].tidy);
-  return space_.Pick(node);
+  const Translator& own = *translator_;
+  if (own.remote) prefer(space_.SameClass(*own.source, *own.remote), 2);
+  prefer(sides_[side].tidy, 1);
+  return node;
+}
+
+Space::Point PortModel::Choose(Space::Node node, size_t side) {
+  int missed = 0;
+  return space_.Pick(Prefer(node, side, &missed));
 }
 
 namespace {
@@ -1842,7 +1900,6 @@ std::optional<Case> PortModel::Decode(const Space::Point& point, size_t side) co
   const Translator& own = *translator_;
   const SideModel& to = sides_[side];
   const Workload& workload = *to.workload;
-  const Mesh& mesh = asked_[side].world->mesh();
   Case request;
   request.to_workload = workload.ns + "/" + workload.name;
   request.to_port = to.port;
@@ -1882,18 +1939,15 @@ std::optional<Case> PortModel::Decode(const Space::Point& point, size_t side) co
     request.from_identity = name;
     // HBONE is what ambient callers speak.
     const bool tunnel = workload.mode == ProxyMode::kAmbient || to.door.service != nullptr;
-    const ProxyMode of_callers = tunnel ? ProxyMode::kAmbient : ProxyMode::kSidecar;
-    for (const Workload& caller : mesh.workloads()) {
-      if (caller.mode != of_callers || caller.identity != name) continue;
-      request.from_workload = caller.ns + "/" + caller.name;
+    const Callers& known = *asked_[side].callers;
+    const auto& callers = tunnel ? known.ambient : known.sidecars;
+    if (auto caller = callers.find(name); caller != callers.end()) {
+      request.from_workload = caller->second->ns + "/" + caller->second->name;
       request.from_outside = false;
       request.from_identity.reset();
-      break;
     }
-    for (const Workload& caller : mesh.workloads()) {
-      if (!tunnel || !request.from_workload.empty()) break;
-      if (caller.mode != ProxyMode::kAmbient) continue;
-      request.from_workload = caller.ns + "/" + caller.name;
+    if (tunnel && request.from_workload.empty() && known.first_ambient != nullptr) {
+      request.from_workload = known.first_ambient->ns + "/" + known.first_ambient->name;
       request.from_outside = false;
     }
   }

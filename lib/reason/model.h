@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -82,6 +83,16 @@ struct SideModel {
   bool has_jwt = false;
 };
 
+// Who there is to call: the identities of a mesh, each with its first workload.
+struct Callers {
+  explicit Callers(const Mesh& mesh);
+
+  using ByIdentity = std::unordered_map<std::string_view, const Workload*>;
+  ByIdentity sidecars, ambient;
+  const Workload* first_ambient = nullptr;
+  std::map<std::string_view, std::vector<const Workload*>> by_namespace;
+};
+
 // The requests to one port, and what one or two proxies make of them.
 class PortModel {
  public:
@@ -91,11 +102,14 @@ class PortModel {
     int port = 0;
     Door door = {};
     const ProxyConfig* ztunnel = nullptr;  // of an ambient workload
+    // Of the world's mesh; nothing: they are collected anew.
+    const Callers* callers = nullptr;
   };
 
   PortModel(const std::vector<Side>& sides, const Budget& budget);
 
   const SideModel& side(size_t index) const { return sides_[index]; }
+  size_t sides() const { return sides_.size(); }
   Space& space() { return space_; }
   // Before Build only.
   Expr RegionOf(const Region& region);
@@ -114,6 +128,9 @@ class PortModel {
   std::string Describe(const Space::Point& point, const std::vector<Space::FieldId>& fields) const;
   // Prefers what people send: the direct address, the chain's own protocol.
   Space::Point Choose(Space::Node node, size_t side);
+  // The part of a set, not empty, in which people look first; `missed` grows with each wish that
+  // had to be given up, the first one counting most.
+  Space::Node Prefer(Space::Node node, size_t side, int* missed);
 
   // Names of fields.
   static constexpr std::string_view kOpaque = "opaque ";
@@ -126,6 +143,7 @@ class PortModel {
 
   std::vector<SideModel> sides_;
   std::vector<Side> asked_;
+  std::vector<std::unique_ptr<const Callers>> own_callers_;
   Space space_;
   std::string reason_;
   std::map<std::string, std::string> opaque_;  // by field

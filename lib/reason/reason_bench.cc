@@ -1,15 +1,19 @@
-// How long the questions over all requests take, on meshes made at random from a seed.
-//   reason_bench           one workload of growing policy sets
-//   reason_bench fleet N   N namespaces of ten workloads, each with its own set of 50 rules
+// How long the questions over all requests take, on meshes made at random from a seed, as Markdown.
+//   reason_bench            one workload of growing policy sets
+//   reason_bench fleet N    N namespaces of ten workloads, each with its own set of 50 rules
+//   reason_bench worst      what is hard: many rules, one API, prefixes by suffixes, templates
 
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "base/parallel.h"
 #include "mesh/mesh.h"
+#include "reason/ask_all.h"
 #include "reason/model.h"
 #include "reason/reason.h"
 #include "source/source.h"
@@ -21,19 +25,24 @@ double Seconds(std::chrono::steady_clock::time_point since) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count();
 }
 
+struct Shape {
+  int policies = 5, rules = 10, paths = 4;
+  size_t services = 30, resources = 40;
+};
+
 class Generator {
  public:
-  explicit Generator(uint32_t seed) : random_(seed) {}
+  Generator(uint32_t seed, const Shape& shape) : random_(seed), shape_(shape) {}
 
-  std::string Policies(const std::string& ns, int policies, int rules, int paths) {
+  std::string Policies(const std::string& ns) {
     std::string yaml;
-    for (int i = 0; i < policies; ++i) {
+    for (int i = 0; i < shape_.policies; ++i) {
       bool deny = Below(5) == 0;
       yaml +=
           "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: p" +
           std::to_string(i) + ", namespace: " + ns +
           "}\nspec:\n  action: " + (deny ? "DENY" : "ALLOW") + "\n  rules:\n";
-      for (int j = 0; j < rules; ++j) yaml += Rule(paths, deny);
+      for (int j = 0; j < shape_.rules; ++j) yaml += Rule(deny);
     }
     return yaml;
   }
@@ -43,24 +52,26 @@ class Generator {
   std::string Name(const char* prefix, size_t limit) {
     return prefix + std::to_string(Below(limit));
   }
+  std::string Service() { return Name("svc", shape_.services); }
+  std::string Resource() { return Name("res", shape_.resources); }
   std::string Path() {
-    std::string base = "/api/" + Name("svc", 30) + "/" + Name("res", 40);
+    std::string base = "/api/" + Service() + "/" + Resource();
     switch (Below(6)) {
       case 0:
         return "'" + base + "/*'";
       case 1:
-        return "'/api/" + Name("svc", 30) + "*'";
+        return "'/api/" + Service() + "*'";
       case 2:
-        return "'/api/{*}/" + Name("res", 40) + "'";
+        return "'/api/{*}/" + Resource() + "'";
       case 3:
-        return "'*/" + Name("res", 40) + "'";
+        return "'*/" + Resource() + "'";
       default:
         return base;
     }
   }
-  std::string Rule(int paths, bool deny) {
+  std::string Rule(bool deny) {
     std::string list;
-    for (int i = 0; i < paths; ++i) list += (i == 0 ? "" : ", ") + Path();
+    for (int i = 0; i < shape_.paths; ++i) list += (i == 0 ? "" : ", ") + Path();
     static const char* kMethods[] = {"GET", "POST", "PUT", "DELETE"};
     std::string source = Below(2) == 0 ? "namespaces: [" + Name("ns", 20) + "]"
                                        : "principals: [cluster.local/ns/" + Name("ns", 20) +
@@ -70,6 +81,7 @@ class Generator {
            "], methods: [" + kMethods[Below(4)] + "]}}]\n";
   }
   std::mt19937 random_;
+  Shape shape_;
 };
 
 std::string Workloads(const std::string& ns, int count) {
@@ -98,39 +110,47 @@ std::shared_ptr<const Mesh> MakeMesh(std::string yaml) {
   return Mesh::Build(DecodeModel(std::move(load), {}), {});
 }
 
-void One(int policies, int rules, int paths) {
-  Generator generator(1);
+double Milliseconds(std::chrono::steady_clock::time_point since) {
+  return Seconds(since) * 1e3;
+}
+
+void Header() {
+  std::printf(
+      "| policies | rules | path classes | model ms | without a token ms | rule status ms "
+      "(undetermined) | exposure ms (rows) | diff of one edit ms |\n"
+      "| --- | --- | --- | --- | --- | --- | --- | --- |\n");
+}
+
+// One workload; `edited` is the same set with one rule changed.
+void Measure(const std::string& title, size_t rules, const std::string& set,
+             const std::string& edited) {
   std::string base = Workloads("a", 1);
-  std::string set = generator.Policies("a", policies, rules, paths);
   auto mesh = MakeMesh(base + set);
   World world(mesh);
   const Workload& workload = mesh->workloads().front();
   world.Proxy(workload);
   auto start = std::chrono::steady_clock::now();
-  size_t classes = 0;
+  std::string classes = "?";
   {
     PortModel model({{&world, &workload, 80}}, Budget{});
-    if (!model.Build()) std::printf("  (%s)\n", model.reason().c_str());
-    if (auto path = model.space().Find("path")) classes = model.space().ClassCount(*path);
+    if (!model.Build()) classes = model.reason();
+    auto path = model.space().Find("path");
+    if (path && model.reason().empty()) classes = std::to_string(model.space().ClassCount(*path));
   }
-  double build = Seconds(start);
+  double build = Milliseconds(start);
   Reasoner reasoner(world);
   start = std::chrono::steady_clock::now();
   Answer token =
       reasoner.Find(workload, 80, Region::Not(Region::Is(Region::Field::kToken)), Wanted::kAllowed);
-  double find = Seconds(start);
+  double find = Milliseconds(start);
   start = std::chrono::steady_clock::now();
   auto statuses = reasoner.RuleStatuses(workload, 80);
-  double status = Seconds(start);
+  double status = Milliseconds(start);
   size_t undetermined = 0;
   for (const auto& one : statuses) undetermined += one.kind == RuleStatus::Kind::kUndetermined;
   start = std::chrono::steady_clock::now();
   Exposure exposure = reasoner.ExposureOf(workload, 80);
-  double rows = Seconds(start);
-  // The same set with one rule wider.
-  std::string edited = set;
-  size_t at = edited.rfind("methods: [");
-  edited.replace(at, 10, "methods: [PATCH, ");
+  double rows = Milliseconds(start);
   auto other_mesh = MakeMesh(base + edited);
   World other_world(other_mesh);
   Reasoner other(other_world);
@@ -138,51 +158,106 @@ void One(int policies, int rules, int paths) {
   start = std::chrono::steady_clock::now();
   Comparison comparison =
       Reasoner::Compare(reasoner, workload, other, other_mesh->workloads().front(), 80);
-  double compare = Seconds(start);
-  std::printf(
-      "%4d rules  %6zu path classes  build %.1f ms  no-token %.1f  status %.1f (%zu "
-      "undetermined)  exposure %.1f (%zu rows%s)  compare %.1f ms%s%s\n",
-      policies * rules, classes, build * 1e3, find * 1e3, status * 1e3, undetermined, rows * 1e3,
-      exposure.rows.size(), exposure.complete ? "" : ", not complete", compare * 1e3,
-      comparison.complete ? "" : " undetermined: ", comparison.reason.c_str());
+  double compare = Milliseconds(start);
+  std::printf("| %s | %zu | %s | %.1f | %.1f%s | %.1f (%zu) | %.1f (%zu%s) | %.1f%s |\n",
+              title.c_str(), rules, classes.c_str(), build, find,
+              token.kind == Answer::Kind::kUndetermined ? " undetermined" : "", status,
+              undetermined, rows, exposure.rows.size(), exposure.complete ? "" : ", not complete",
+              compare, comparison.complete ? "" : " undetermined");
+  std::fflush(stdout);
+}
+
+void MeasureShape(const std::string& title, const Shape& shape) {
+  std::string set = Generator(1, shape).Policies("a");
+  // One rule wider.
+  std::string edited = set;
+  edited.replace(edited.rfind("methods: ["), 10, "methods: [PATCH, ");
+  Measure(title, static_cast<size_t>(shape.policies * shape.rules), set, edited);
+}
+
+std::string OnePolicy(const std::vector<std::string>& paths, const std::string& methods) {
+  std::string yaml =
+      "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: p, "
+      "namespace: a}\nspec:\n  rules:\n";
+  for (const std::string& path : paths) {
+    yaml += "  - to: [{operation: {paths: ['" + path + "'], methods: [" + methods + "]}}]\n";
+  }
+  return yaml;
+}
+
+void Worst() {
+  Header();
+  MeasureShape("200 x 20, 10 paths", {200, 20, 10, 300, 400});
+  MeasureShape("200 x 20, 10 paths, one API", {200, 20, 10, 1, 400});
+  MeasureShape("50 x 10, 6 paths, 300 services", {50, 10, 6, 300, 400});
+  std::vector<std::string> crossed;
+  for (int i = 0; i < 200; ++i) {
+    crossed.push_back("/p" + std::to_string(i) + "*");
+    crossed.push_back("*/s" + std::to_string(i));
+  }
+  Measure("200 prefixes, 200 suffixes", crossed.size(), OnePolicy(crossed, "GET"),
+          OnePolicy(crossed, "GET, PUT"));
+  for (int count : {8, 10, 12, 14}) {
+    std::vector<std::string> templates;
+    for (int i = 0; i < count; ++i) {
+      std::string path;
+      for (int j = 0; j < count; ++j) path += j == i ? "/x" : "/{*}";
+      templates.push_back(path);
+    }
+    Measure(std::to_string(count) + " templates, each a literal elsewhere", templates.size(),
+            OnePolicy(templates, "GET"), OnePolicy(templates, "GET, PUT"));
+  }
 }
 
 void Fleet(int namespaces) {
   std::string yaml;
   for (int i = 0; i < namespaces; ++i) {
     std::string ns = "n" + std::to_string(i);
-    yaml += Workloads(ns, 10) + Generator(static_cast<uint32_t>(i)).Policies(ns, 5, 10, 4);
+    yaml += Workloads(ns, 10) + Generator(static_cast<uint32_t>(i), Shape{}).Policies(ns);
   }
+  auto start = std::chrono::steady_clock::now();
   auto mesh = MakeMesh(std::move(yaml));
   World world(mesh);
-  for (const Workload& workload : mesh->workloads()) world.Proxy(workload);
+  ParallelFor(mesh->workloads().size(), [&](size_t i) { world.Proxy(mesh->workloads()[i]); }, 2);
+  double load = Seconds(start);
   Reasoner reasoner(world);
-  auto start = std::chrono::steady_clock::now();
   Region no_token = Region::Not(Region::Is(Region::Field::kToken));
-  ParallelFor(
-      mesh->workloads().size(),
-      [&](size_t i) {
-        const Workload& workload = mesh->workloads()[i];
-        reasoner.Find(workload, 80, no_token, Wanted::kAllowed);
-        reasoner.RuleStatuses(workload, 80);
-      },
-      2);
-  std::printf("fleet: %zu workloads, %d sets: %.2f s\n", mesh->workloads().size(), namespaces,
-              Seconds(start));
+  std::vector<Question> questions;
+  for (const Workload& workload : mesh->workloads()) questions.push_back({&workload, 80, ""});
+  auto ask = [&](const std::function<void(const Workload&)>& about) {
+    start = std::chrono::steady_clock::now();
+    AskAll(world, questions, [&](size_t i) { about(*questions[i].workload); });
+    return Seconds(start);
+  };
+  double find =
+      ask([&](const Workload& one) { reasoner.Find(one, 80, no_token, Wanted::kAllowed); });
+  double status = ask([&](const Workload& one) { reasoner.RuleStatuses(one, 80); });
+  double exposure = ask([&](const Workload& one) { reasoner.ExposureOf(one, 80); });
+  std::printf(
+      "| workloads | policy sets | load and compile s | without a token s | rule status s | "
+      "exposure s | unconfirmed |\n| --- | --- | --- | --- | --- | --- | --- |\n"
+      "| %zu | %d | %.2f | %.2f | %.2f | %.2f | %zu |\n",
+      mesh->workloads().size(), namespaces, load, find, status, exposure, reasoner.unconfirmed());
 }
 
 }  // namespace
 }  // namespace meshproof
 
 int main(int count, char** arguments) {
-  if (count > 2) {
-    meshproof::Fleet(std::atoi(arguments[2]));
+  std::string what = count > 1 ? arguments[1] : "";
+  if (what == "fleet") {
+    meshproof::Fleet(count > 2 ? std::atoi(arguments[2]) : 1000);
     return 0;
   }
-  meshproof::One(2, 3, 3);
-  meshproof::One(5, 4, 4);
-  meshproof::One(5, 10, 4);
-  meshproof::One(10, 20, 5);
-  meshproof::One(25, 20, 6);
+  if (what == "worst") {
+    meshproof::Worst();
+    return 0;
+  }
+  meshproof::Header();
+  meshproof::MeasureShape("2", {2, 3, 3});
+  meshproof::MeasureShape("5", {5, 4, 4});
+  meshproof::MeasureShape("5", {5, 10, 4});
+  meshproof::MeasureShape("10", {10, 20, 5});
+  meshproof::MeasureShape("25", {25, 20, 6});
   return 0;
 }

@@ -411,13 +411,99 @@ Space::Node Space::FeasiblePairs(const Field& field) {
 }
 
 Space::Node Space::Domain() {
-  if (domain_node_) return *domain_node_;
-  Node node = ToNode(domain_);
-  for (const Field& field : fields_) {
-    if (field.kind == Field::Kind::kText) node = bdd_->And(node, FeasiblePairs(field));
+  if (!domain_node_) {
+    Node node = DomainBeside(std::nullopt);
+    if (bdd_->exhausted()) return node;
+    domain_node_ = node;
   }
-  if (!bdd_->exhausted()) domain_node_ = node;
+  return *domain_node_;
+}
+
+Space::Node Space::DomainBeside(std::optional<FieldId> field) {
+  Node node = ToNode(domain_);
+  for (FieldId id = 0; id < fields_.size(); ++id) {
+    if (id == field || fields_[id].kind != Field::Kind::kText) continue;
+    node = bdd_->And(node, FeasiblePairs(fields_[id]));
+  }
   return node;
+}
+
+bool Space::AsksAbout(FieldId field, Node node) const {
+  return node > Bdd::kTrue && bdd_->VariableOf(node) < fields_[field].first + fields_[field].bits;
+}
+
+Space::Node Space::AtClass(FieldId field, uint32_t at, Node node) const {
+  const Field& own = fields_[field];
+  const StringClasses::Class& cls = own.classes.classes[at];
+  uint32_t code = cls.left << own.right_bits | cls.right;
+  uint32_t end = own.first + own.bits;
+  while (node > Bdd::kTrue && bdd_->VariableOf(node) < end) {
+    bool value = (code >> (end - bdd_->VariableOf(node) - 1) & 1) != 0;
+    node = value ? bdd_->High(node) : bdd_->Low(node);
+  }
+  return node;
+}
+
+Space::Node Space::AtRight(const Field& field, Node node, uint32_t right) const {
+  uint32_t end = field.first + field.bits;
+  while (node > Bdd::kTrue && bdd_->VariableOf(node) < end) {
+    bool value = (right >> (end - bdd_->VariableOf(node) - 1) & 1) != 0;
+    node = value ? bdd_->High(node) : bdd_->Low(node);
+  }
+  return node;
+}
+
+bool Space::EachClass(FieldId field, Node node, const VisitClass& visit) const {
+  return EachLeft(fields_[field], node, 0, 0, visit);
+}
+
+bool Space::EachLeft(const Field& field, Node node, uint32_t bit, uint32_t code,
+                     const VisitClass& visit) const {
+  if (node == Bdd::kFalse) return false;
+  Block left = LeftBlock(field);
+  // Numbers beyond the last one are the last one, which was seen.
+  if (code >= left.count) return false;
+  bool inside = node > Bdd::kTrue && bdd_->VariableOf(node) < left.first + left.bits;
+  if (inside) {
+    bool tested = bdd_->VariableOf(node) == left.first + bit;
+    uint32_t half = uint32_t{1} << (left.bits - bit - 1);
+    return EachLeft(field, tested ? bdd_->Low(node) : node, bit + 1, code, visit) ||
+           EachLeft(field, tested ? bdd_->High(node) : node, bit + 1, code + half, visit);
+  }
+  uint32_t last = std::min(code + (uint32_t{1} << (left.bits - bit)) - 1, left.count - 1);
+  bool asks_right = node > Bdd::kTrue && bdd_->VariableOf(node) < field.first + field.bits;
+  if (asks_right && last - code >= field.classes.rights) {
+    return EachRight(field, node, 0, 0, {code, last}, visit);
+  }
+  for (uint32_t at = code; at <= last; ++at) {
+    for (const auto& [right, cls] : field.by_left[at]) {
+      Node rest = asks_right ? AtRight(field, node, right) : node;
+      if (rest != Bdd::kFalse && visit(cls, rest)) return true;
+    }
+  }
+  return false;
+}
+
+bool Space::EachRight(const Field& field, Node node, uint32_t bit, uint32_t code,
+                      std::pair<uint32_t, uint32_t> lefts, const VisitClass& visit) const {
+  if (node == Bdd::kFalse) return false;
+  Block right = RightBlock(field);
+  if (code >= right.count) return false;
+  bool inside = node > Bdd::kTrue && bdd_->VariableOf(node) < right.first + right.bits;
+  if (inside) {
+    bool tested = bdd_->VariableOf(node) == right.first + bit;
+    uint32_t half = uint32_t{1} << (right.bits - bit - 1);
+    return EachRight(field, tested ? bdd_->Low(node) : node, bit + 1, code, lefts, visit) ||
+           EachRight(field, tested ? bdd_->High(node) : node, bit + 1, code + half, lefts, visit);
+  }
+  uint32_t last = std::min(code + (uint32_t{1} << (right.bits - bit)) - 1, right.count - 1);
+  for (uint32_t at = code; at <= last; ++at) {
+    for (uint32_t cls : field.by_right[at]) {
+      uint32_t left = field.classes.classes[cls].left;
+      if (left >= lefts.first && left <= lefts.second && visit(cls, node)) return true;
+    }
+  }
+  return false;
 }
 
 Space::Node Space::Leaf(const ExprNode& expr) {
@@ -680,25 +766,35 @@ Space::Node Space::Literal(FieldId field, const Point& point) {
 }
 
 std::vector<Space::FieldId> Space::Essential(Node node, const Point& point) {
+  Node cube = Bdd::kTrue;
+  return EssentialBeside(std::nullopt, bdd_->Not(node), point, &cube);
+}
+
+std::vector<Space::FieldId> Space::EssentialBeside(std::optional<FieldId> fixed, Node outside,
+                                                   const Point& point, Node* cube) {
   std::vector<FieldId> kept;
   for (FieldId field = 0; field < fields_.size(); ++field) {
-    if (fields_[field].bits != 0) kept.push_back(field);
+    if (fields_[field].bits != 0 && field != fixed) kept.push_back(field);
   }
   // Plain things are worth keeping longest, so they are tried last.
   std::stable_sort(kept.begin(), kept.end(),
                    [&](FieldId a, FieldId b) { return fields_[a].order > fields_[b].order; });
-  Node outside = bdd_->Not(node);
+  std::vector<Node> literals;
+  for (FieldId field : kept) literals.push_back(Literal(field, point));
   for (size_t drop = 0; drop < kept.size();) {
-    Node cube = outside;
-    for (size_t i = 0; i < kept.size() && cube != Bdd::kFalse; ++i) {
-      if (i != drop) cube = bdd_->And(cube, Literal(kept[i], point));
+    Node left = outside;
+    for (size_t i = 0; i < kept.size() && left != Bdd::kFalse; ++i) {
+      if (i != drop) left = bdd_->And(left, literals[i]);
     }
-    if (cube == Bdd::kFalse && !bdd_->exhausted()) {
+    if (left == Bdd::kFalse && !bdd_->exhausted()) {
       kept.erase(kept.begin() + static_cast<std::ptrdiff_t>(drop));
+      literals.erase(literals.begin() + static_cast<std::ptrdiff_t>(drop));
     } else {
       ++drop;
     }
   }
+  *cube = Bdd::kTrue;
+  for (Node literal : literals) *cube = bdd_->And(*cube, literal);
   std::sort(kept.begin(), kept.end(),
             [&](FieldId a, FieldId b) { return fields_[a].order < fields_[b].order; });
   return kept;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -52,6 +53,10 @@ class Space {
   const std::string& name(FieldId field) const { return fields_[field].name; }
   size_t fields() const { return fields_.size(); }
 
+  // Those that Matches was asked for.
+  const std::vector<StringPattern>& PatternsOf(FieldId field) const {
+    return fields_[field].patterns;
+  }
   void AddCandidate(FieldId field, std::string text, int rank);
   void AddAddressCandidate(FieldId field, const IpAddress& address, int rank);
 
@@ -83,6 +88,17 @@ class Space {
 
   Node ToNode(Expr expr);
   Node Domain();
+  // The domain without what is feasible for `field` itself, whose classes are looked at one by
+  // one; nothing: all of it.
+  Node DomainBeside(std::optional<FieldId> field);
+  // For sets that are looked at one class after the other of a text field without "no text" whose
+  // variables stand on top of all diagrams: a set within one class; and all classes in which it is
+  // not empty, each once, in no order, until `visit` says that it has seen enough.
+  Node AtClass(FieldId field, uint32_t at, Node node) const;
+  using VisitClass = std::function<bool(uint32_t, Node)>;
+  bool EachClass(FieldId field, Node node, const VisitClass& visit) const;
+  bool AsksAbout(FieldId field, Node node) const;
+  int RankOf(FieldId field, uint32_t at) const { return fields_[field].ranks[at]; }
   Bdd& bdd() { return *bdd_; }
   // The variables of fields of which `choose` says yes, for quantification.
   template <typename Choose>
@@ -109,9 +125,16 @@ class Space {
     std::vector<std::vector<bool>> sets_;
   };
   Point Pick(Node node);
+  // How little pleasant the point that Pick chooses is.
+  double CostOf(Node node);
+  void Move(Point* point, FieldId field, uint32_t at) const { point->codes_[field] = at; }
   // The fields that a point needs to stay inside `node`: every other one may
   // hold anything.
   std::vector<FieldId> Essential(Node node, const Point& point);
+  // The same of fields other than `fixed`, with what lies outside given; `cube` gets all points
+  // that share those fields.
+  std::vector<FieldId> EssentialBeside(std::optional<FieldId> fixed, Node outside,
+                                       const Point& point, Node* cube);
 
   // What a class of a field stands for.
   size_t ClassCount(FieldId field) const;
@@ -207,12 +230,17 @@ class Space {
     uint32_t code = 0;
     Node next = 0;
   };
+  // A walk over the diagram of one text field: ranges of lefts, then rights.
+  bool EachLeft(const Field& field, Node node, uint32_t bit, uint32_t code,
+                const VisitClass& visit) const;
+  bool EachRight(const Field& field, Node node, uint32_t bit, uint32_t code,
+                 std::pair<uint32_t, uint32_t> lefts, const VisitClass& visit) const;
+  Node AtRight(const Field& field, Node node, uint32_t right) const;
   Choice BestChoice(Node node);
   void Explore(const Field& field, Node node, uint32_t bit, uint32_t code, Choice* best);
   void ExploreText(const Field& field, Node node, uint32_t bit, uint32_t code, Choice* best);
   void ExploreRight(const Field& field, Node node, uint32_t bit, uint32_t code,
                     std::pair<uint32_t, uint32_t> lefts, Choice* best);
-  double CostOf(Node node);
 
   size_t class_limit_;
   std::unique_ptr<Bdd> bdd_;
