@@ -212,7 +212,8 @@ class VirtualServiceTranslator {
                            return std::string(ns) + "/" + std::string(name) == gateway_name_;
                          });
     }
-    if (at_waypoint_) return true;
+    // A waypoint does not know its callers' labels; the namespace compared is its own.
+    if (at_waypoint_ && !match.source_labels.empty()) return false;
     return Selects(match.source_labels, workload_.labels) &&
            (match.source_namespace.empty() || match.source_namespace == workload_.ns);
   }
@@ -305,15 +306,21 @@ bool NamesHost(const VirtualService& service, const MeshService& target, const M
       });
 }
 
-// What routes traffic to a Service for its clients, for a waypoint to apply; none: empty.
+// What routes traffic to a Service for its clients, for a waypoint to apply; none: empty. It takes
+// routes from its own namespace and the Service's alone.
 std::vector<Route> MeshRoutes(const Mesh& mesh, const Workload& waypoint,
                               const MeshService& service, const MeshServicePort& port) {
   const VirtualServiceTranslator translator(mesh, waypoint, port.port);
+  const auto is_near = [&](const VirtualService& candidate) {
+    return candidate.meta.ns == waypoint.ns || candidate.meta.ns == service.ns;
+  };
   for (const VirtualService* candidate : mesh.MeshVirtualServices()) {
+    if (!is_near(*candidate) || candidate->http.empty()) continue;
     if (NamesHost(*candidate, service, mesh.config())) return translator.Translate(*candidate);
   }
   std::vector<Route> routes;
   for (const VirtualService* candidate : mesh.ServiceRoutesFor(service)) {
+    if (!is_near(*candidate)) continue;
     std::vector<Route> own = translator.Translate(*candidate);
     routes.insert(routes.end(), own.begin(), own.end());
   }

@@ -8,6 +8,7 @@
 
 #include "analyze/host_index.h"
 #include "analyze/raw_objects.h"
+#include "analyze/route_parents.h"
 #include "analyze/rule.h"
 #include "base/text.h"
 #include "match/ip.h"
@@ -162,6 +163,27 @@ class Checker {
       }
       if (found || (number && !declared)) continue;
       TargetPort(service, port, number.has_value(), names);
+    }
+  }
+
+  // Parents that exist and take no such route.
+  void Check(const K8sRoute& route) {
+    for (const K8sParentRef& parent : route.parents) {
+      if (!parent.kind.value.empty() && parent.kind.value != "Gateway") continue;
+      const std::string ns = parent.ns.value.empty() ? route.meta.ns : std::string(parent.ns.value);
+      const K8sGateway* gateway = analysis_.mesh.FindK8sGateway(ns, parent.name.value);
+      // A ListenerSet may bring listeners of its own.
+      if (gateway == nullptr || hosts_.names().HasKind(kGatewayApi, "ListenerSet")) continue;
+      const std::optional<RefusedRoute> refused =
+          WhyNotAttached(analysis_.mesh, route, parent, *gateway);
+      if (!refused) continue;
+      Finding& finding = Add(route.meta, parent.name.span ? parent.name.span : parent.span,
+                             refused->reason +
+                                 ", so this route is attached to nothing and requests for it get "
+                                 "404; " +
+                                 refused->advice,
+                             "Let a listener take the route.");
+      finding.related.push_back({gateway->meta.span, "the Gateway"});
     }
   }
 
@@ -832,6 +854,7 @@ void CheckDanglingRoute(const Analysis& analysis, Reporter& reporter) {
   for (const Sidecar& sidecar : model.sidecars) checker.Check(sidecar);
   for (const MeshService& service : analysis.mesh.services()) checker.Check(service);
   for (const OtherObject& object : model.others) checker.CheckOther(object);
+  for (const K8sRoute& route : model.k8s_routes) checker.Check(route);
 }
 
 }  // namespace meshproof

@@ -6,6 +6,7 @@
 // name.
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -22,7 +23,7 @@ namespace {
 struct Entrance {
   std::string who;
   Case question;
-  bool differs = false;  // the waypoint refuses the same request
+  bool refused = false;  // the waypoint refuses the same request
 };
 
 class Checker {
@@ -39,6 +40,7 @@ class Checker {
       const PolicySet policies = analysis_.mesh.PoliciesFor(*waypoint->workload, &service);
       const ObjectMeta* first = Enforces(policies);
       if (first == nullptr) continue;
+      policies_ = policies;
       CheckService(service, *waypoint, *first);
     }
     for (const Workload* workload : view_.all()) {
@@ -47,6 +49,7 @@ class Checker {
       const PolicySet policies = analysis_.mesh.PoliciesFor(*waypoint->workload, nullptr);
       const ObjectMeta* first = Enforces(policies);
       if (first == nullptr || reported_.count(workload) > 0) continue;
+      policies_ = policies;
       CheckWorkload(*workload, *waypoint, *first);
     }
   }
@@ -101,34 +104,40 @@ class Checker {
     return verdict.ok() && verdict.value().outcome == Outcome::kAllow;
   }
 
-  bool RefusedByWaypoint(Case question, const MeshService* service, int port) const {
-    const Workload* client = view_.Client(nullptr);
-    if (client == nullptr) client = &*analysis_.mesh.workloads().begin();
-    if (question.from_outside) {
-      // Nobody without an identity gets to a waypoint.
-      return true;
-    }
-    const Workload* caller = nullptr;
+  // Whether the waypoint refuses what it would be asked if this request, or one of somebody unknown
+  // in place of nobody, came through it.
+  bool RefusedByWaypoint(Case question, const MeshService& service, int port) const {
+    const Workload* ambient = view_.Client(nullptr);
+    if (ambient == nullptr) ambient = AnyAmbient();
+    if (ambient == nullptr) return false;
     const size_t slash = question.from_workload.find('/');
-    if (slash != std::string::npos) {
-      caller = analysis_.mesh.FindWorkload(question.from_workload.substr(0, slash),
-                                           question.from_workload.substr(slash + 1));
+    const Workload* caller =
+        slash == std::string::npos
+            ? nullptr
+            : analysis_.mesh.FindWorkload(question.from_workload.substr(0, slash),
+                                          question.from_workload.substr(slash + 1));
+    if (caller == nullptr) {
+      question.from_identity = Stranger();
+    } else if (caller->mode != ProxyMode::kAmbient && !question.from_identity) {
+      question.from_identity = caller->identity;
     }
-    if (caller == nullptr) return false;
-    if (caller->mode != ProxyMode::kAmbient) {
-      if (!question.from_identity) question.from_identity = caller->identity;
-      const Workload* ambient = view_.Client(nullptr);
-      if (ambient == nullptr) return false;
+    if (caller == nullptr || caller->mode != ProxyMode::kAmbient) {
       question.from_workload = ambient->ns + "/" + ambient->name;
     }
+    question.from_outside = false;
+    question.tls = CaseTls::kAuto;
     question.now = analysis_.now;
-    if (service != nullptr) {
-      question.to_workload.clear();
-      question.to_host = service->host;
-      question.to_port = port;
-    }
+    question.to_workload.clear();
+    question.to_host = service.host;
+    question.to_port = port;
     auto verdict = analysis_.world.Run(question, World::Addresses::kAssume, Detail::kVerdict);
     return verdict.ok() && verdict.value().outcome != Outcome::kAllow;
+  }
+
+  const Workload* AnyAmbient() const { return view_.any() ? view_.all().front() : nullptr; }
+
+  std::string Stranger() const {
+    return "spiffe://" + analysis_.model.mesh_config.trust_domain + "/ns/default/sa/somebody-else";
   }
 
   // Identities that ALLOW policies of the workload's ztunnel or sidecar name in full, waypoints
@@ -154,63 +163,78 @@ class Checker {
     return named;
   }
 
-  // Requests that a waypoint's policies are likely to refuse.
-  static std::vector<Case> Variants(const Case& question) {
+  // The request, and others that the waypoint's policies speak of.
+  std::vector<Case> Variants(const Case& question, const Workload& target) const {
+    constexpr size_t kMost = 8;
     std::vector<Case> out = {question};
     if (question.protocol == WireProtocol::kTcp) return out;
+    for (const auto* list : {&policies_.deny, &policies_.allow}) {
+      for (const AuthorizationPolicy* policy : *list) {
+        for (size_t i = 0; i < policy->rules.size() && out.size() < kMost; ++i) {
+          const auto meant = RequestOf(view_, analysis_, *policy, i, target);
+          if (!meant || (!meant->method && meant->path == "/" && !meant->host)) continue;
+          out.push_back(question);
+          out.back().method = meant->method;
+          out.back().path = meant->path;
+          out.back().host = meant->host;
+        }
+      }
+    }
     out.push_back(question);
     out.back().method = "DELETE";
     out.back().path = "/not-for-everybody";
     return out;
   }
 
-  void Try(const std::string& who, const Case& question, const MeshService* service, int port,
-           std::vector<Entrance>* found) const {
-    for (const Case& variant : Variants(question)) {
-      if (!Enters(variant)) continue;
-      Entrance entrance{who, variant, RefusedByWaypoint(variant, service, port)};
-      if (!found->empty() && found->back().who == who) {
-        if (!entrance.differs || found->back().differs) continue;
-        found->back() = std::move(entrance);
-      } else {
-        found->push_back(std::move(entrance));
-      }
+  // `meant`: the pods' own policies let this caller in by name, or it is a gateway. That is a way
+  // past the waypoint only where the waypoint's policies let it through as well, for some requests
+  // and not for others; else it was meant to come directly.
+  void Try(const std::string& who, const Case& question, const Workload& target,
+           const MeshService* service, int port, bool meant, std::vector<Entrance>* found) const {
+    std::optional<Entrance> best;
+    bool passes = false;
+    for (const Case& variant : Variants(question, target)) {
+      const bool refused = service != nullptr && RefusedByWaypoint(variant, *service, port);
+      passes = passes || !refused;
+      if (best && (best->refused || !refused)) continue;
+      if (Enters(variant)) best = Entrance{who, variant, refused};
     }
+    if (!best || (meant && !(best->refused && passes))) return;
+    // Nobody without an identity gets to a waypoint, whatever it says.
+    if (!best->refused && !question.from_outside) return;
+    found->push_back(*std::move(best));
   }
 
   std::vector<Entrance> EntrancesOf(const Workload& workload, int port, Protocol protocol,
                                     const MeshService* service, int service_port) const {
     std::vector<Entrance> found;
-    Try("any pod or host that can reach it, in plaintext", PlaintextCase(workload, port, protocol),
-        service, service_port, &found);
-    const std::string stranger =
-        analysis_.model.mesh_config.trust_domain + "/ns/default/sa/somebody-else";
+    Try("any pod or host that can reach it, in plaintext,", PlaintextCase(workload, port, protocol),
+        workload, service, service_port, false, &found);
     // By the pod's address: a waypoint for workloads would stand in the way of ambient callers.
-    if (service != nullptr) {
-      if (auto question = DirectRequest(view_, workload, port, protocol, stranger)) {
-        Try("any workload of the mesh", *question, service, service_port, &found);
+    if (service == nullptr) return found;
+    const size_t before = found.size();
+    if (auto question = DirectRequest(view_, workload, port, protocol, Stranger())) {
+      Try("any workload of the mesh", *question, workload, service, service_port, false, &found);
+    }
+    const bool everybody = found.size() > before;
+    for (const std::string& caller : NamedCallers(workload)) {
+      if (everybody) break;
+      if (auto question = DirectRequest(view_, workload, port, protocol, caller)) {
+        Try("`" + caller + "`", *question, workload, service, service_port, true, &found);
       }
-      const bool everybody = found.size() > 1;
-      for (const std::string& caller : NamedCallers(workload)) {
-        if (everybody) break;
-        if (auto question = DirectRequest(view_, workload, port, protocol, caller)) {
-          Try("`" + caller + "`", *question, service, service_port, &found);
-        }
-      }
-      const auto routed = gateways_.find(service);
-      if (routed != gateways_.end() && !analysis_.mesh.IngressUsesWaypoint(*service)) {
-        for (const Workload* gateway : routed->second) {
-          Case question = PlaintextCase(workload, 0, protocol);
-          question.from_outside = false;
-          question.tls = CaseTls::kAuto;
-          question.from_workload = gateway->ns + "/" + gateway->name;
-          question.to_workload.clear();
-          question.to_host = service->host;
-          question.to_port = service_port;
-          Try("gateway " + gateway->ns + "/" + gateway->name, question, service, service_port,
-              &found);
-        }
-      }
+    }
+    const auto routed = gateways_.find(service);
+    if (routed == gateways_.end() || analysis_.mesh.IngressUsesWaypoint(*service)) return found;
+    for (const Workload* gateway : routed->second) {
+      Case question = PlaintextCase(workload, 0, protocol);
+      question.from_outside = false;
+      question.tls = CaseTls::kAuto;
+      question.from_workload = gateway->ns + "/" + gateway->name;
+      question.to_workload.clear();
+      question.to_host = service->host;
+      question.to_port = service_port;
+      Try("gateway " + gateway->ns + "/" + gateway->name, question, workload, service, service_port,
+          true, &found);
     }
     return found;
   }
@@ -234,10 +258,8 @@ class Checker {
         if (workload.mode == ProxyMode::kWaypoint || workload.mode == ProxyMode::kGateway) continue;
         const int target = analysis_.mesh.TargetPort(service, port, workload);
         if (target == 0) continue;
-        std::vector<Entrance> found =
+        const std::vector<Entrance> found =
             EntrancesOf(workload, target, port.protocol, &service, port.port);
-        // Callers that the waypoint refuses nothing lose nothing.
-        std::erase_if(found, [](const Entrance& entrance) { return !entrance.differs; });
         if (found.empty()) continue;
         ReportService(service, waypoint, policy, workload, target, found);
         reported_.insert(&workload);
@@ -275,12 +297,12 @@ class Checker {
     Attach(found, &finding);
   }
 
-  // The gateway's way and callers with an identity tell more than a plaintext one.
+  // What the waypoint refuses tells more, and of that the last: a gateway or a named caller.
   void Attach(const std::vector<Entrance>& found, Finding* finding) {
-    for (const bool gateway : {true, false}) {
-      for (const Entrance& entrance : found) {
-        if (entrance.who.starts_with("gateway ") != gateway) continue;
-        if (AttachWitness(analysis_, entrance.question, Outcome::kAllow, finding)) return;
+    for (const bool refused : {true, false}) {
+      for (auto entrance = found.rbegin(); entrance != found.rend(); ++entrance) {
+        if (entrance->refused != refused) continue;
+        if (AttachWitness(analysis_, entrance->question, Outcome::kAllow, finding)) return;
       }
     }
   }
@@ -310,6 +332,7 @@ class Checker {
   AmbientView view_;
   std::map<const MeshService*, std::set<const Workload*>> gateways_;
   std::set<const Workload*> reported_;
+  PolicySet policies_;  // of the waypoint at hand
 };
 
 }  // namespace

@@ -112,13 +112,23 @@ class Checker {
       if (!mesh) continue;
       std::set<const MeshService*> seen;
       for (const Text& host : routes.hosts.values) {
-        CheckHost(routes.meta, host, "route", &seen);
+        CheckHost(routes.meta, host, true, &seen);
       }
     }
     for (const DestinationRule& rule : analysis_.model.destination_rules) {
       if (!HasHttpSettings(rule)) continue;
       std::set<const MeshService*> seen;
-      CheckHost(rule.meta, rule.host, "rule", &seen);
+      CheckHost(rule.meta, rule.host, false, &seen);
+    }
+    for (const K8sRoute& route : analysis_.model.k8s_routes) {
+      for (const K8sParentRef& parent : route.parents) {
+        if (parent.kind.value != "Service") continue;
+        const std::string ns =
+            parent.ns.value.empty() ? route.meta.ns : std::string(parent.ns.value);
+        const MeshService* service = view_.FindService("Service", ns, parent.name.value);
+        const Span place = parent.name.span ? parent.name.span : parent.span;
+        if (service != nullptr) CheckService(route.meta, place, *service, true);
+      }
     }
   }
 
@@ -367,11 +377,16 @@ class Checker {
     });
   }
 
-  void CheckHost(const ObjectMeta& meta, const Text& host, std::string_view what,
+  void CheckHost(const ObjectMeta& meta, const Text& host, bool routes,
                  std::set<const MeshService*>* seen) {
     if (host.value.find('*') != std::string_view::npos) return;
     const MeshService* service = analysis_.mesh.ResolveObjectHost(host.value, meta.ns);
     if (service == nullptr || !service->kubernetes || !seen->insert(service).second) return;
+    CheckService(meta, host.span ? host.span : meta.span, *service, routes);
+  }
+
+  void CheckService(const ObjectMeta& meta, Span place, const MeshService& target, bool routes) {
+    const MeshService* service = &target;
     const bool ambient =
         std::any_of(service->workloads.begin(), service->workloads.end(), [&](const size_t index) {
           return analysis_.mesh.workloads()[index].mode == ProxyMode::kAmbient;
@@ -379,7 +394,6 @@ class Checker {
     if (!ambient) return;
     const WaypointChoice choice = analysis_.mesh.WaypointFor(*service);
     std::string message;
-    const bool routes = what == "route";
     if (choice.waypoint == nullptr) {
       message = "no waypoint stands before Service " + service->name + " of namespace " +
                 service->ns + " (" + choice.reason + "), so ambient callers " +
@@ -396,9 +410,8 @@ class Checker {
     } else {
       return;
     }
-    Finding& finding =
-        reporter_.Report(meta, host.span ? host.span : meta.span, std::move(message));
-    if (host.span) finding.field_path = FieldPathAt(*meta.node, host.span.begin);
+    Finding& finding = reporter_.Report(meta, place, std::move(message));
+    finding.field_path = FieldPathAt(*meta.node, place.begin);
     finding.severity = routes ? Severity::kWarning : Severity::kInfo;
     finding.istioctl_codes.emplace();
     finding.fix = choice.waypoint == nullptr ? "Give the Service a waypoint."
