@@ -42,11 +42,11 @@ bool ReachesWebhook(const PodFacts& pod, const Revisions& revisions, std::string
   const std::string* inject = FindLabel(*pod.labels, kInject);
   const std::string* pod_revision = FindLabel(*pod.labels, kRevision);
   const bool opted_out = inject && *inject == "false";
-  const std::string opted_out_reason = Label("pod label", kInject, "false");
+  const auto opt_out = [&] { *reason = Label("pod label", kInject, "false"); };
   if (injection) {
     *reason = Label("namespace label", kInjectionLabel, *injection);
     if (*injection != "enabled") return false;
-    if (opted_out) *reason = opted_out_reason;
+    if (opted_out) opt_out();
     return !opted_out;
   }
   if (namespace_revision) {
@@ -54,11 +54,11 @@ bool ReachesWebhook(const PodFacts& pod, const Revisions& revisions, std::string
     const bool accepted = revisions.Accepts(*namespace_revision, &why);
     *reason = Label("namespace label", kRevision, *namespace_revision) + why;
     if (!accepted) return false;
-    if (opted_out) *reason = opted_out_reason;
+    if (opted_out) opt_out();
     return !opted_out;
   }
   if (opted_out) {
-    *reason = opted_out_reason;
+    opt_out();
     return false;
   }
   if (pod_revision) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "base/parallel.h"
 #include "mesh/builder.h"
 
 namespace meshproof {
@@ -101,7 +102,7 @@ std::vector<MeshBuilder::Group> MeshBuilder::GroupPods() const {
     controllers.emplace(Key{object->meta.ns, object->meta.name}, object);
   }
   std::vector<Group> groups;
-  std::map<const PodWorkload*, size_t> group_of;
+  std::unordered_map<const PodWorkload*, size_t> group_of;
   for (const PodWorkload* object : objects) {
     if (object->meta.kind == "Pod" || Parent(controllers, object) != object) continue;
     group_of[object] = groups.size();
@@ -240,11 +241,16 @@ void MeshBuilder::BuildWorkloads() {
   std::stable_sort(planned.begin(), planned.end(), [](const Planned& a, const Planned& b) {
     return std::tie(a.ns, a.name, a.rank) < std::tie(b.ns, b.name, b.rank);
   });
-  mesh_.workloads_.reserve(planned.size());
+  mesh_.workloads_.resize(planned.size());
+  constexpr size_t kRun = 128;  // workloads; fewer are not worth a thread
+  ParallelFor((planned.size() + kRun - 1) / kRun, [&](size_t run) {
+    for (size_t i = run * kRun; i < std::min(planned.size(), (run + 1) * kRun); ++i) {
+      mesh_.workloads_[i] =
+          planned[i].group ? MakeWorkload(*planned[i].group) : MakeWorkload(*planned[i].entry);
+    }
+  });
   for (size_t i = 0; i < planned.size(); ++i) {
-    mesh_.workloads_.push_back(planned[i].group ? MakeWorkload(*planned[i].group)
-                                                : MakeWorkload(*planned[i].entry));
-    const Workload& workload = mesh_.workloads_.back();
+    const Workload& workload = mesh_.workloads_[i];
     mesh_.workload_index_.emplace(workload.ns + "/" + workload.name, i);
     for (const IpAddress& ip : workload.ips) mesh_.workload_addresses_.emplace(ip, i);
   }

@@ -36,7 +36,7 @@ std::string_view VersionOf(std::string_view api_version) {
 
 template <typename T>
 void Append(std::vector<T>* to, std::vector<T>* from) {
-  if (to->empty()) {
+  if (to->empty() && to->capacity() < from->size()) {
     *to = std::move(*from);
     return;
   }
@@ -237,13 +237,16 @@ void ForEachGatewayApiList(Use use) {
   use(&Model::backend_tls_policies);
 }
 
-void Join(Part* part, Model* model, std::vector<MeshConfigMap>* mesh_configs) {
-  ForEachList([&](auto list) { Append(&(model->*list), &(part->model.*list)); });
-  ForEachGatewayApiList([&](auto list) { Append(&(model->*list), &(part->model.*list)); });
-  Append(&model->skipped, &part->model.skipped);
-  Append(&model->diagnostics, &part->model.diagnostics);
-  Append(mesh_configs, &part->mesh_configs);
-  model->objects += part->model.objects;
+// Moves a list of all parts to the end of `to`. What is left of the parts' is given back at once.
+template <typename T, typename ListOf>
+void Join(std::vector<Part>* parts, ListOf list_of, std::vector<T>* to) {
+  size_t size = to->size();
+  for (Part& part : *parts) size += list_of(part).size();
+  to->reserve(size);
+  for (Part& part : *parts) {
+    Append(to, &list_of(part));
+    std::vector<T>().swap(list_of(part));
+  }
 }
 
 const ObjectMeta& MetaOf(const MeshConfigMap& map) {
@@ -254,20 +257,32 @@ const ObjectMeta& MetaOf(const T& object) {
   return object.meta;
 }
 
+// By group, kind, namespace and name.
+struct IdentityHash {
+  size_t operator()(const ObjectMeta* meta) const {
+    constexpr size_t kSpread = 0x9E3779B97F4A7C15;
+    std::hash<std::string_view> hash;
+    return (hash(meta->name) * kSpread + hash(meta->ns)) * kSpread + hash(meta->kind);
+  }
+};
+struct SameIdentity {
+  bool operator()(const ObjectMeta* a, const ObjectMeta* b) const {
+    return a->name == b->name && a->ns == b->ns && a->kind == b->kind &&
+           GroupOf(a->api_version) == GroupOf(b->api_version);
+  }
+};
+
 // Of objects with the same kind, namespace and name the last one stays, as if all had been applied.
 template <typename T>
 void DropRepeated(std::vector<T>* objects, std::vector<Diagnostic>* diagnostics) {
-  std::unordered_map<std::string, size_t> seen;
+  std::unordered_map<const ObjectMeta*, size_t, IdentityHash, SameIdentity> seen;
   seen.reserve(objects->size());
   std::vector<bool> dropped(objects->size(), false);
   bool any = false;
-  std::string key;
   for (size_t i = 0; i < objects->size(); ++i) {
     const ObjectMeta& meta = MetaOf((*objects)[i]);
     if (meta.name.empty()) continue;
-    key.assign(GroupOf(meta.api_version)).append("/").append(meta.kind).append("/");
-    key.append(meta.ns).append("/").append(meta.name);
-    auto [place, is_new] = seen.try_emplace(key, i);
+    auto [place, is_new] = seen.try_emplace(&meta, i);
     if (is_new) continue;
     const ObjectMeta& first = MetaOf((*objects)[place->second]);
     diagnostics->push_back({Severity::kWarning,
@@ -301,6 +316,38 @@ const std::string& NamespaceOfPath(std::string_view path, const ModelOptions& op
     if (GlobCovers(WithoutHere(glob), WithoutHere(path))) return ns;
   }
   return options.default_namespace;
+}
+
+// Puts the parts together, many lists at a time. Returns the ConfigMaps that hold mesh configs.
+std::vector<MeshConfigMap> JoinParts(std::vector<Part>* parts, unsigned threads, Model* model) {
+  std::vector<MeshConfigMap> mesh_configs;
+  std::vector<std::function<void(std::vector<Diagnostic>*)>> lists;
+  ForEachList([&](auto list) {
+    lists.emplace_back([=](std::vector<Diagnostic>* diagnostics) {
+      Join(parts, [=](Part& part) -> auto& { return part.model.*list; }, &(model->*list));
+      DropRepeated(&(model->*list), diagnostics);
+    });
+  });
+  ForEachGatewayApiList([&](auto list) {
+    lists.emplace_back([=](std::vector<Diagnostic>*) {
+      std::vector<Diagnostic> said_already;
+      Join(parts, [=](Part& part) -> auto& { return part.model.*list; }, &(model->*list));
+      DropRepeated(&(model->*list), &said_already);
+    });
+  });
+  lists.emplace_back([&](std::vector<Diagnostic>* diagnostics) {
+    Join(parts, [](Part& part) -> auto& { return part.mesh_configs; }, &mesh_configs);
+    DropRepeated(&mesh_configs, diagnostics);
+  });
+  lists.emplace_back([=](std::vector<Diagnostic>*) {
+    Join(parts, [](Part& part) -> auto& { return part.model.skipped; }, &model->skipped);
+    Join(parts, [](Part& part) -> auto& { return part.model.diagnostics; }, &model->diagnostics);
+  });
+  std::vector<std::vector<Diagnostic>> repeated(lists.size());
+  ParallelFor(lists.size(), [&](size_t i) { lists[i](&repeated[i]); }, threads);
+  for (auto& diagnostics : repeated) Append(&model->diagnostics, &diagnostics);
+  for (const Part& part : *parts) model->objects += part.model.objects;
+  return mesh_configs;
 }
 
 struct Unit {
@@ -355,12 +402,7 @@ std::shared_ptr<const Model> DecodeModel(Load load, const ModelOptions& options)
       },
       options.threads);
 
-  std::vector<MeshConfigMap> mesh_configs;
-  for (Part& part : parts) Join(&part, model.get(), &mesh_configs);
-  ForEachList([&](auto list) { DropRepeated(&(model.get()->*list), &model->diagnostics); });
-  std::vector<Diagnostic> said_already;
-  ForEachGatewayApiList([&](auto list) { DropRepeated(&(model.get()->*list), &said_already); });
-  DropRepeated(&mesh_configs, &model->diagnostics);
+  std::vector<MeshConfigMap> mesh_configs = JoinParts(&parts, options.threads, model.get());
   DecodeMeshConfig(std::move(mesh_configs), options, model.get());
   SortDiagnostics(&model->diagnostics);
   return model;

@@ -30,9 +30,13 @@ bool IsControl(char c) {
 }
 
 bool HasControl(std::string_view text) {
-  // No early way out: the loop is to be vectorized.
-  unsigned found = 0;
-  for (char c : text) found |= static_cast<unsigned>(IsControl(c));
+  // No early way out and nothing wider than a byte: the loop is to be vectorized.
+  uint8_t found = 0;
+  for (char c : text) {
+    auto byte = static_cast<uint8_t>(c);
+    found |= static_cast<uint8_t>((byte < 0x20) ^ (byte == '\t') ^ (byte == '\n') ^
+                                  (byte == '\r') ^ (byte == 0x7F));
+  }
   return found != 0;
 }
 

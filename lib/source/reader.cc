@@ -17,6 +17,12 @@ void Report(const SourceFile& file, const Node& first, const Node& second,
                           "keep one of them"});
 }
 
+// Few keys of a mapping have the same length and last letter, so that little is compared.
+bool SameKey(const Node& a, const Node& b) {
+  if (a.text.size() != b.text.size()) return false;
+  return a.text.empty() || (a.text.back() == b.text.back() && a.text == b.text);
+}
+
 }  // namespace
 
 void ReportDuplicateKeys(const SourceFile& file, std::span<const Entry> entries,
@@ -25,7 +31,7 @@ void ReportDuplicateKeys(const SourceFile& file, std::span<const Entry> entries,
   if (entries.size() <= kFew) {
     for (size_t i = 1; i < entries.size(); ++i) {
       for (size_t j = 0; j < i; ++j) {
-        if (entries[i].key.text == entries[j].key.text) {
+        if (SameKey(entries[i].key, entries[j].key)) {
           Report(file, entries[j].key, entries[i].key, diagnostics);
           break;
         }
