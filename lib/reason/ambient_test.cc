@@ -303,14 +303,16 @@ TEST_CASE("ambient: what a change opens and shuts") {
       {"nothing", before, false, false},
       {"the waypoint's policy is gone", BaseYaml(true) + l4, true, false},
       {"the pods' policy is gone", BaseYaml(true) + l7, true, false},
-      {"the waypoint is gone: the pods take nobody", BaseYaml(false) + l7 + l4, false, true},
-      {"a sidecar in place of ztunnel",
+      // Who has the waypoint's own identity is let in anywhere now.
+      {"the waypoint is gone: the pods take only its identity", BaseYaml(false) + l7 + l4, true,
+       true},
+      {"a sidecar in place of ztunnel and waypoint",
        [&] {
-         std::string yaml = before;
+         std::string yaml = BaseYaml(false) + l7 + l4;
          const size_t at = yaml.find(kAmbient);
          return yaml.replace(at, kAmbient.size(), "istio-injection: enabled");
        }(),
-       false, true},
+       true, true},
   };
   for (const Row& row : rows) {
     CAPTURE(row.name);

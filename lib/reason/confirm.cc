@@ -60,11 +60,12 @@ std::optional<Example> Reasoner::Impl::Confirm(Session* session, const Space::Po
   if (!as_expected) {
     ++unconfirmed;
     std::lock_guard lock(unconfirmed_mutex);
-    last_unconfirmed = request->to_workload + ":" + std::to_string(request->to_port) + " " +
-                       request->method.value_or("GET") + " " + request->path + ": " +
-                       (verdict.ok() ? std::string(ToString(verdict.value().outcome)) + " " +
-                                           verdict.value().details
-                                     : verdict.error().message);
+    last_unconfirmed =
+        request->to_workload + request->to_host + ":" + std::to_string(request->to_port) + " " +
+        request->method.value_or("GET") + " " + request->path + ": " +
+        (verdict.ok()
+             ? std::string(ToString(verdict.value().outcome)) + " " + verdict.value().details
+             : verdict.error().message);
     return std::nullopt;
   }
   return Example{*std::move(request), verdict.Take()};
