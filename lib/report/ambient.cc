@@ -96,13 +96,23 @@ void AddAtWaypoints(const Mesh& mesh, AmbientDescription* out) {
   out->waypoint = std::move(found);
 }
 
-// Whether ztunnel admits nobody but waypoints that stand before this workload.
+bool IsWaypointPrincipal(const Mesh& mesh, const ZtunnelString& principal) {
+  return principal.kind == ZtunnelString::Kind::kExact &&
+         std::any_of(mesh.waypoints().begin(), mesh.waypoints().end(),
+                     [&](const Waypoint& waypoint) {
+                       return waypoint.workload != nullptr &&
+                              waypoint.workload->mode == ProxyMode::kWaypoint &&
+                              waypoint.workload->identity == "spiffe://" + principal.value;
+                     });
+}
+
+// Whether ztunnel admits nobody but waypoints, or nobody at all.
 bool OnlyWaypointsEnter(const AmbientDescription& description, const Mesh& mesh) {
   bool any = false;
   for (const auto& entry : description.ztunnel) {
     if (entry.stage != "allow" || entry.policy->dry_run) continue;
+    any = true;
     for (const ZtunnelGroup& group : entry.policy->groups) {
-      any = true;
       const bool names =
           std::any_of(group.clauses.begin(), group.clauses.end(), [&](const ZtunnelClause& clause) {
             return !clause.matches.empty() &&
@@ -111,15 +121,7 @@ bool OnlyWaypointsEnter(const AmbientDescription& description, const Mesh& mesh)
                          return !match.principals.empty() &&
                                 std::all_of(match.principals.begin(), match.principals.end(),
                                             [&](const ZtunnelString& principal) {
-                                              return std::any_of(
-                                                  mesh.waypoints().begin(), mesh.waypoints().end(),
-                                                  [&](const Waypoint& waypoint) {
-                                                    return waypoint.workload != nullptr &&
-                                                           principal.kind ==
-                                                               ZtunnelString::Kind::kExact &&
-                                                           waypoint.workload->identity ==
-                                                               "spiffe://" + principal.value;
-                                                  });
+                                              return IsWaypointPrincipal(mesh, principal);
                                             });
                        });
           });
@@ -134,7 +136,11 @@ void AddBypasses(const Mesh& mesh, const Workload& workload, AmbientDescription*
     return way.waypoint.waypoint != nullptr;
   });
   if (!guarded || OnlyWaypointsEnter(*out, mesh)) return;
-  std::string past = "sidecars, pods without a mesh and callers outside never pass a waypoint";
+  const bool strict = std::any_of(out->ztunnel.begin(), out->ztunnel.end(),
+                                  [](const auto& entry) { return entry.stage == "mtls"; });
+  std::string past = strict ? "sidecars never pass a waypoint"
+                            : "sidecars, pods without a mesh and callers outside never pass a "
+                              "waypoint";
   if (workload.mode == ProxyMode::kNone) past += ", and nobody else decides here";
   out->bypasses.push_back(std::move(past));
   for (const auto& way : out->ways) {

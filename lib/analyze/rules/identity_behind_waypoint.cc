@@ -52,7 +52,9 @@ class Checker {
       : analysis_(analysis), reporter_(reporter), view_(analysis), policies_(analysis.model) {
     for (const Waypoint& waypoint : analysis.mesh.waypoints()) {
       const std::string principal = PrincipalOf(waypoint);
-      if (!principal.empty()) waypoints_.emplace(principal, &waypoint);
+      const bool is_one =
+          waypoint.workload != nullptr && waypoint.workload->mode == ProxyMode::kWaypoint;
+      if (is_one && !principal.empty()) waypoints_.emplace(principal, &waypoint);
     }
   }
 
@@ -114,8 +116,8 @@ class Checker {
   Case ThroughWaypoint(const Workload& workload, const AmbientView::Way& way,
                        const Workload& caller) const {
     const auto port = PortOf(workload, way);
-    Case question = PlaintextCase(workload, port ? port->first : 0,
-                                  port ? port->second : Protocol::kAuto);
+    Case question =
+        PlaintextCase(workload, port ? port->first : 0, port ? port->second : Protocol::kAuto);
     question.from_outside = false;
     question.tls = CaseTls::kAuto;
     question.from_workload = caller.ns + "/" + caller.name;
@@ -149,8 +151,8 @@ class Checker {
     Finding& finding = Report(
         policy, FirstCaller(policy),
         "this lists the callers of " + workload.ns + "/" + workload.name +
-            ", but they come through waypoint " + NameOf(*way.waypoint) +
-            ", and ztunnel sees `" + PrincipalOf(*way.waypoint) +
+            ", but they come through waypoint " + NameOf(*way.waypoint) + ", and ztunnel sees `" +
+            PrincipalOf(*way.waypoint) +
             "` in their place and refuses it; list that identity here, and the callers in a policy "
             "whose `targetRefs` name " +
             (way.service == nullptr ? "the waypoint" : "Service " + way.service->name),
@@ -196,14 +198,15 @@ class Checker {
       auto verdict = analysis_.world.Run(question, World::Addresses::kAssume, Detail::kVerdict);
       if (!verdict.ok() || verdict.value().outcome != Outcome::kAllow) continue;
       if (!unseen_.insert({policy, way.waypoint}).second) continue;
-      Finding& finding = Report(
-          *policy, FirstCaller(*policy),
-          "this denies " + caller->ns + "/" + caller->name + " access to " + workload.ns + "/" +
-              workload.name + ", but it comes through waypoint " + NameOf(*way.waypoint) +
-              ", and ztunnel sees `" + PrincipalOf(*way.waypoint) +
-              "` in its place, so it is let in; deny it at the waypoint, by `targetRefs` to Service " +
-              way.service->name,
-          workload);
+      Finding& finding =
+          Report(*policy, FirstCaller(*policy),
+                 "this denies " + caller->ns + "/" + caller->name + " access to " + workload.ns +
+                     "/" + workload.name + ", but it comes through waypoint " +
+                     NameOf(*way.waypoint) + ", and ztunnel sees `" + PrincipalOf(*way.waypoint) +
+                     "` in its place, so it is let in; deny it at the waypoint, by `targetRefs` to "
+                     "Service " +
+                     way.service->name,
+                 workload);
       finding.fix = "Deny the caller at the waypoint, by targetRefs.";
       finding.related.push_back({way.waypoint->gateway->meta.span, "the waypoint"});
       AttachWitness(analysis_, question, Outcome::kAllow, &finding);

@@ -140,14 +140,10 @@ class Checker {
     return "spiffe://" + analysis_.model.mesh_config.trust_domain + "/ns/default/sa/somebody-else";
   }
 
-  // Identities that ALLOW policies of the workload's ztunnel or sidecar name in full, waypoints
-  // left out.
+  // Identities that ALLOW policies of the workload's ztunnel or sidecar name in full; waypoints and
+  // gateways, which are asked by the ways that they go, are left out.
   std::set<std::string> NamedCallers(const Workload& workload) const {
     std::set<std::string> named;
-    std::set<std::string> waypoints;
-    for (const Waypoint& waypoint : analysis_.mesh.waypoints()) {
-      waypoints.insert(PrincipalOf(waypoint));
-    }
     for (const AuthorizationPolicy* policy : analysis_.mesh.PoliciesFor(workload).allow) {
       for (const AuthorizationPolicy::Rule& rule : policy->rules) {
         for (const AuthorizationPolicy::Source& source : rule.from) {
@@ -155,7 +151,10 @@ class Checker {
             constexpr size_t kMost = 8;
             const bool plain = principal.value.find('*') == std::string_view::npos;
             const std::string text(principal.value);
-            if (plain && waypoints.count(text) == 0 && named.size() < kMost) named.insert(text);
+            const Workload* known = view_.WithIdentity(text);
+            const bool proxy = known != nullptr && (known->mode == ProxyMode::kWaypoint ||
+                                                    known->mode == ProxyMode::kGateway);
+            if (plain && !proxy && named.size() < kMost) named.insert(text);
           }
         }
       }
