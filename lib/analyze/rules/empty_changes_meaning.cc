@@ -23,12 +23,12 @@ std::string_view Name(MtlsMode mode) {
 }
 
 bool IsEmpty(const Node& node) {
-  if (node.IsMapping()) return node.entries.empty();
+  if (node.IsMapping()) return node.entries().empty();
   return node.IsNull();
 }
 
 bool IsEmptyList(const Node* node) {
-  return node != nullptr && ((node->IsSequence() && node->items.empty()) || node->IsNull());
+  return node != nullptr && ((node->IsSequence() && node->items().empty()) || node->IsNull());
 }
 
 class Checker {
@@ -110,8 +110,8 @@ class Checker {
     if (policy.action != Policy::Action::kAllow && policy.action != Policy::Action::kDeny) return;
     const Node* rules = NodeAt(policy.meta.node, {"spec", "rules"});
     if (rules == nullptr) return;
-    for (size_t i = 0; i < policy.rules.size() && i < rules->items.size(); ++i) {
-      const Node& node = rules->items[i];
+    for (size_t i = 0; i < policy.rules.size() && i < rules->items().size(); ++i) {
+      const Node& node = rules->items()[i];
       const std::string at = "spec.rules[" + std::to_string(i) + "]";
       if (MatchesAll(policy.rules[i]) && IsEmpty(node)) {
         ReportRule(policy, i, PlaceOf(policy.meta, node), at, "an empty rule matches everything",
@@ -136,11 +136,11 @@ class Checker {
          {std::pair<const char*, const char*>{"from", "source"}, {"to", "operation"}}) {
       const Node* items = rule.Find(part);
       if (items == nullptr) continue;
-      for (size_t j = 0; j < items->items.size(); ++j) {
-        const Node* fields = items->items[j].Find(inner);
+      for (size_t j = 0; j < items->items().size(); ++j) {
+        const Node* fields = items->items()[j].Find(inner);
         if (fields == nullptr || !fields->IsMapping()) continue;
-        for (const Entry& entry : fields->entries) {
-          if (!entry.value.IsSequence() || !entry.value.items.empty()) continue;
+        for (const Entry& entry : fields->entries()) {
+          if (!entry.value.IsSequence() || !entry.value.items().empty()) continue;
           const std::string name(entry.key.text);
           ReportRule(policy, i, PlaceOf(policy.meta, entry.value),
                      at + "." + part + "[" + std::to_string(j) + "]." + inner + "." + name,
@@ -183,7 +183,7 @@ class Checker {
     if (mtls != nullptr && IsEmpty(*mtls)) ReportMtls(policy, *mtls, "spec.mtls", 0);
     const Node* ports = NodeAt(policy.meta.node, {"spec", "portLevelMtls"});
     if (ports == nullptr) return;
-    for (const Entry& port : ports->entries) {
+    for (const Entry& port : ports->entries()) {
       if (!IsEmpty(port.value)) continue;
       ReportMtls(policy, port.value, "spec.portLevelMtls." + std::string(port.key.text),
                  static_cast<int>(port.key.AsInt().value_or(0)));
@@ -231,12 +231,12 @@ class Checker {
     for (const RawObject& object : ObjectsOf(analysis_.objects, {"AuthorizationPolicy"})) {
       const Node* rules = NodeAt(object.node, {"spec", "rules"});
       if (rules == nullptr) continue;
-      for (const Node& rule : rules->items) {
+      for (const Node& rule : rules->items()) {
         for (const auto& [part, inner] :
              {std::pair<const char*, const char*>{"from", "source"}, {"to", "operation"}}) {
           const Node* items = rule.Find(part);
           if (items == nullptr) continue;
-          for (const Node& item : items->items) {
+          for (const Node& item : items->items()) {
             const Node* fields = item.Find(inner);
             const Node& empty = fields == nullptr ? item : *fields;
             if (!IsEmpty(empty)) continue;

@@ -131,7 +131,7 @@ class Checker {
 
   static const Node* ItemAt(const Policy& policy, size_t rule) {
     const Node* rules = NodeAt(policy.meta.node, {"spec", "rules"});
-    return rules != nullptr && rule < rules->items.size() ? &rules->items[rule] : nullptr;
+    return rules != nullptr && rule < rules->items().size() ? &rules->items()[rule] : nullptr;
   }
 
   bool CheckRules(const Policy& policy) {

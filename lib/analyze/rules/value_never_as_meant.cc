@@ -102,16 +102,16 @@ class Checker {
   void CheckRefused(const RawObject& object) {
     const Node* rules = NodeAt(object.node, {"spec", "rules"});
     if (rules == nullptr) return;
-    for (const Node& rule : rules->items) {
+    for (const Node& rule : rules->items()) {
       const Node* to = rule.Find("to");
       if (to == nullptr) continue;
-      for (const Node& item : to->items) {
+      for (const Node& item : to->items()) {
         const Node* operation = item.Find("operation");
         if (operation == nullptr) continue;
         for (const char* list : {"paths", "notPaths"}) {
           const Node* paths = operation->Find(list);
           if (paths == nullptr) continue;
-          for (const Node& path : paths->items) CheckRefusedPath(object, list, path);
+          for (const Node& path : paths->items()) CheckRefusedPath(object, list, path);
         }
       }
     }
