@@ -1,7 +1,8 @@
 // A field that the schema does not know is pruned by the API server (structural schemas), so the
 // policy means what it says without it (istio-semantics section 8, "Typos"). Says which field was
-// probably meant and what the rest of the object now does; for the plainest cases with a request
-// that shows it.
+// probably meant and what the rest of the object now does, with a request that is judged otherwise
+// once the field is spelled as it was probably meant; where that cannot be told, for the plainest
+// cases with a request that shows what is left.
 #include <algorithm>
 #include <optional>
 
@@ -9,6 +10,7 @@
 #include "analyze/names.h"
 #include "analyze/rule.h"
 #include "analyze/schema_checks.h"
+#include "analyze/what_if.h"
 #include "analyze/witness_cases.h"
 #include "analyze/workload_index.h"
 
@@ -318,6 +320,22 @@ void AddEvidence(const Analysis& analysis, const WorkloadIndex& index, const Dro
   }
 }
 
+bool DecidesRequests(std::string_view kind) {
+  return kind == "AuthorizationPolicy" || kind == "PeerAuthentication" ||
+         kind == "RequestAuthentication";
+}
+
+// A request that is newly let in or shut out by the loss of the field.
+bool ShowChange(const Analysis& analysis, const Dropped& dropped, Finding* finding) {
+  if (dropped.meant.empty() || !DecidesRequests(dropped.place.object.kind)) return false;
+  auto what_if = WhatIf::Make(analysis, finding->edits);
+  if (what_if == nullptr) return false;
+  auto change = what_if->FindChange(dropped.place.object);
+  if (!change) return false;
+  AttachChange(analysis, *change, "`" + dropped.meant + "`", finding);
+  return finding->witness.has_value();
+}
+
 }  // namespace
 
 void CheckUnknownField(const Analysis& analysis, Reporter& reporter) {
@@ -335,6 +353,8 @@ void CheckUnknownField(const Analysis& analysis, Reporter& reporter) {
   }
   if (diagnostics.empty()) return;
   WorkloadIndex index(analysis.mesh);
+  constexpr size_t kMostTried = 6;
+  size_t tried = 0;
   for (const Diagnostic& diagnostic : diagnostics) {
     Dropped dropped = Describe(diagnostic, places.Of(diagnostic));
     std::string message = dropped.place.in_mesh_config
@@ -353,7 +373,8 @@ void CheckUnknownField(const Analysis& analysis, Reporter& reporter) {
       finding.fix = "Write `" + dropped.meant + "`.";
       finding.edits.push_back({diagnostic.span, dropped.meant});
     }
-    AddEvidence(analysis, index, dropped, &finding);
+    bool shown = ++tried <= kMostTried && ShowChange(analysis, dropped, &finding);
+    if (!shown) AddEvidence(analysis, index, dropped, &finding);
   }
 }
 
