@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 
 #include "proxy/read_context.h"
 #include "source/json_reader.h"
@@ -1137,6 +1138,7 @@ struct DumpReader::Impl {
   }
 
   std::vector<Slot> slots;
+  std::deque<ParsedFile> parsed;  // whose nodes the slots point into
   Dumps dumps;
 };
 
@@ -1168,12 +1170,14 @@ void DumpReader::AddText(std::string name, std::string text) {
     auto& diagnostics = impl_->dumps.diagnostics;
     diagnostics.insert(diagnostics.end(), parsed.diagnostics.begin(), parsed.diagnostics.end());
     impl_->dumps.files.push_back(parsed.file);
-    for (const Document& document : parsed.documents) AddDocument(document);
-    if (parsed.documents.empty() && parsed.diagnostics.empty()) {
+    impl_->parsed.push_back(std::move(parsed));
+    const ParsedFile& kept = impl_->parsed.back();
+    for (const Document& document : kept.documents) AddDocument(document);
+    if (kept.documents.empty() && kept.diagnostics.empty()) {
       diagnostics.push_back({Severity::kError,
                              Trouble::kSyntax,
                              "the dump is empty",
-                             Span{parsed.file.get(), 0, 0},
+                             Span{kept.file.get(), 0, 0},
                              "",
                              {}});
     }
