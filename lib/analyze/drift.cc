@@ -18,6 +18,7 @@
 
 #include "analyze/drift_certificates.h"
 #include "analyze/drift_version.h"
+#include "analyze/drift_ztunnel.h"
 #include "base/text.h"
 #include "proxy/compile.h"
 #include "proxy/dump_input.h"
@@ -89,8 +90,10 @@ ChainView ViewOf(const FilterChain& chain) {
   return view;
 }
 
-// What tells chains apart: their match, in any order of its lists.
-std::string KeyOf(const FilterChain& chain) {
+// What tells chains apart: their match, in any order of its lists; their name where a matcher of
+// the listener's chooses by it.
+std::string KeyOf(const Listener& listener, const FilterChain& chain) {
+  if (listener.name == "main_internal") return chain.name;
   const FilterChainMatch& match = chain.match;
   auto sorted = [](std::vector<std::string> texts) {
     std::sort(texts.begin(), texts.end());
@@ -468,9 +471,10 @@ class Comparer {
       const Listener* got = Find(*dump_.config, expected);
       if (got == nullptr) continue;
       std::map<std::string, const FilterChain*> by_key;
-      for (const FilterChain& chain : got->filter_chains) by_key.emplace(KeyOf(chain), &chain);
+      for (const FilterChain& chain : got->filter_chains)
+        by_key.emplace(KeyOf(*got, chain), &chain);
       for (const FilterChain& chain : expected.filter_chains) {
-        auto found = by_key.find(KeyOf(chain));
+        auto found = by_key.find(KeyOf(expected, chain));
         if (found == by_key.end()) continue;
         pairs_.push_back({ViewOf(chain), ViewOf(*found->second), got->name});
       }
@@ -598,12 +602,14 @@ class Comparer {
         auto found = side->find(key);
         if (found != side->end()) prober.Add(*found->second.policy);
       }
+      bool asked = false;
       for (const ProxyRequest& request : prober.Take()) {
         Verdict wanted = expected.Run(request);
         Verdict seen = got.Run(request);
         if (wanted.outcome == Outcome::kUndetermined || seen.outcome == Outcome::kUndetermined) {
           continue;
         }
+        asked = true;
         // Who is let in at all is not the rule's doing.
         if (EndsBeforeRules(wanted) || EndsBeforeRules(seen)) continue;
         if (wanted.outcome == seen.outcome && wanted.status == seen.status) continue;
@@ -624,7 +630,31 @@ class Comparer {
         ExplainByVersion("AuthorizationPolicy", ObjectOf(key), &difference);
         break;
       }
+      if (!asked) AddUnasked(key, before, after, &reported);
     }
+  }
+
+  // Where nothing can be asked (a waypoint's chains are chosen by a matcher that cannot be seen
+  // through) the text of the rule has to do.
+  void AddUnasked(const std::string& key, const Policies& before, const Policies& after,
+                  std::set<std::string>* reported) {
+    if (!reported->insert(ObjectOf(key)).second) return;
+    const RbacPolicy& there = *(after.contains(key) ? after : before).at(key).policy;
+    auto& difference =
+        Add("MP0902", DumpSpan(there),
+            "rule `" + key + "` is " +
+                (!after.contains(key)   ? std::string("missing")
+                 : before.contains(key) ? std::string("written otherwise")
+                                        : std::string("one more")) +
+                " in the proxy of " + who_ +
+                " than in the manifests, and no request could be asked of it; compare the two");
+    difference.detail = who_ + " " + key;
+    if (before.contains(key)) {
+      const Origin& origin = before.at(key).policy->origin;
+      difference.object = origin.object;
+      difference.related.push_back({origin.span, "the manifest's rule"});
+    }
+    ExplainByVersion("AuthorizationPolicy", ObjectOf(key), &difference);
   }
 
   static bool EndsBeforeRules(const Verdict& verdict) {
@@ -1107,6 +1137,12 @@ void FindStanding(const DriftInput& input, size_t index, std::vector<DriftDiffer
             "proxyAdminPort's address back to 127.0.0.1");
   }
   for (const DumpTrouble& trouble : dump.troubles) {
+    if (trouble.kind == DumpTrouble::Kind::kWarming) {
+      add(trouble.span, trouble.what + " warming",
+          "the last update of " + trouble.what + " is still warming in " + WhoOf(dump) +
+              ": until what it waits for is there (secrets, routes, clusters) the configuration "
+              "before it is enforced; see istioctl proxy-status");
+    }
     if (trouble.kind != DumpTrouble::Kind::kRejected) continue;
     add(trouble.span, trouble.what,
         "Envoy of " + WhoOf(dump) + " refused the last update of " + trouble.what +
@@ -1178,8 +1214,8 @@ std::vector<DriftDifference> FindDrift(const DriftInput& input) {
   for (size_t i = 0; i < input.dumps.proxies.size(); ++i) {
     const ProxyDump& dump = input.dumps.proxies[i];
     const Workload* workload = input.mesh.FindWorkload(dump.config->ns, dump.config->workload);
-    bool has_proxy = workload != nullptr && (workload->mode == ProxyMode::kSidecar ||
-                                             workload->mode == ProxyMode::kGateway);
+    bool has_proxy = workload != nullptr && workload->mode != ProxyMode::kNone &&
+                     workload->mode != ProxyMode::kAmbient;
     if (has_proxy && !IsFromDump(*workload)) {
       auto expected = compiler.Compile(*workload);
       if (expected->unmodelled.empty()) {
@@ -1195,6 +1231,7 @@ std::vector<DriftDifference> FindDrift(const DriftInput& input) {
   for (const auto& [name, indexes] : replicas) {
     if (indexes.size() > 1) CompareReplicas(input, indexes, &out);
   }
+  for (size_t i = 0; i < input.dumps.ztunnels.size(); ++i) FindZtunnelDrift(input, i, &out);
   FindRootDrift(input, &out);
   return out;
 }
@@ -1203,11 +1240,15 @@ void ReportDrift(const Analysis& analysis, std::string_view code, Reporter& repo
   if (analysis.drift == nullptr) return;
   for (const DriftDifference& difference : *analysis.drift) {
     if (difference.code != code) continue;
-    const ProxyDump& dump = analysis.dumps->proxies[difference.proxy];
+    const auto& proxies = analysis.dumps->proxies;
     ObjectName name;
     if (difference.object != nullptr) {
       name = NameOf(*difference.object);
+    } else if (difference.proxy >= proxies.size()) {
+      name.kind = "Ztunnel";
+      name.name = analysis.dumps->ztunnels[difference.proxy - proxies.size()].file;
     } else {
+      const ProxyDump& dump = proxies[difference.proxy];
       name.kind = "Proxy";
       name.ns = dump.config->ns;
       name.name = dump.pod.empty() ? dump.config->workload : dump.pod;

@@ -16,7 +16,7 @@ namespace meshproof {
 
 struct DriftDifference {
   std::string code;                    // of the rule that reports it; "": the release explains it
-  size_t proxy = 0;                    // index into Dumps::proxies
+  size_t proxy = 0;                    // index into Dumps::proxies, behind them into ztunnels
   std::string message;                 // what, why, what to do
   const ObjectMeta* object = nullptr;  // the manifest's, where there is one
   Span span;  // in the dump; in the manifest where the dump lacks something

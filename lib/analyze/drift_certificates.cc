@@ -21,25 +21,36 @@ std::string WhoOf(const ProxyDump& dump) {
   return dump.config->ns + "/" + (dump.pod.empty() ? dump.config->workload : dump.pod);
 }
 
-DriftDifference& Add(const DriftInput& input, size_t index, Span span, std::string detail,
-                     std::string message, std::vector<DriftDifference>* out) {
+// Whose certificate is looked at.
+struct Holder {
+  size_t index = 0;  // DriftDifference::proxy
+  std::string who;
+  Span span;
+};
+
+Holder HolderOf(const DriftInput& input, size_t index) {
   const ProxyDump& dump = input.dumps.proxies[index];
+  return {index, WhoOf(dump), dump.span};
+}
+
+DriftDifference& Add(const Holder& holder, Span span, const std::string& detail,
+                     std::string message, std::vector<DriftDifference>* out) {
   DriftDifference difference;
   difference.code = "MP0905";
-  difference.proxy = index;
-  difference.span = span ? span : dump.span;
+  difference.proxy = holder.index;
+  difference.span = span ? span : holder.span;
   difference.message = std::move(message);
-  difference.detail = WhoOf(dump) + " " + std::move(detail);
+  difference.detail = holder.who + " " + detail;
   out->push_back(std::move(difference));
   return out->back();
 }
 
-void CheckLife(const DriftInput& input, size_t index, const DumpSecret& secret,
+void CheckLife(const DriftInput& input, const Holder& holder, const std::string& name, Span span,
                const DumpCertificate& certificate, std::vector<DriftDifference>* out) {
-  std::string who = WhoOf(input.dumps.proxies[index]);
+  const std::string& who = holder.who;
   if (certificate.not_after < input.now) {
-    Add(input, index, secret.span, "expired " + secret.name,
-        "certificate `" + secret.name + "` of " + who + " (serial " + certificate.serial +
+    Add(holder, span, "expired " + name,
+        "certificate `" + name + "` of " + who + " (serial " + certificate.serial +
             ") is expired since " + CertificateDate(certificate.not_after) +
             ": peers refuse its connections; see why the proxy does not get a new one (istiod's " +
             "log, istioctl proxy-config secret)",
@@ -52,8 +63,8 @@ void CheckLife(const DriftInput& input, size_t index, const DumpSecret& secret,
   // Whoever gets certificates for years renews them by hand.
   constexpr int64_t kWeek = 7 * 24 * 3600;
   if (left < std::min(life / kTenth, kWeek)) {
-    Add(input, index, secret.span, "close " + secret.name,
-        "certificate `" + secret.name + "` of " + who + " (serial " + certificate.serial +
+    Add(holder, span, "close " + name,
+        "certificate `" + name + "` of " + who + " (serial " + certificate.serial +
             ") expires on " + CertificateDate(certificate.not_after) +
             ", and istiod should have renewed it at half of its life; see why it did not",
         out);
@@ -84,10 +95,11 @@ void FindCertificateDrift(const DriftInput& input, size_t index, const Workload*
     auto certificates = ReadDumpCertificates(secret.pem);
     if (certificates.empty()) continue;
     const DumpCertificate& leaf = certificates.front();
-    CheckLife(input, index, secret, leaf, out);
+    const Holder holder = HolderOf(input, index);
+    CheckLife(input, holder, secret.name, secret.span, leaf, out);
     bool own = secret.name == "default" && workload != nullptr && !workload->identity.empty();
     if (!own || leaf.uris == std::vector<std::string>{workload->identity}) continue;
-    Add(input, index, secret.span, "identity",
+    Add(holder, secret.span, "identity",
         "the proxy of " + WhoOf(dump) + " shows " +
             (leaf.uris.empty() ? std::string("no identity") : "`" + Join(leaf.uris, "`, `") + "`") +
             " where its service account gives `" + workload->identity +
@@ -95,6 +107,19 @@ void FindCertificateDrift(const DriftInput& input, size_t index, const Workload*
             "the " +
             "trust domain",
         out);
+  }
+}
+
+void FindZtunnelCertificateDrift(const DriftInput& input, size_t index,
+                                 std::vector<DriftDifference>* out) {
+  const ZtunnelDump& dump = input.dumps.ztunnels[index];
+  const Holder holder = {input.dumps.proxies.size() + index, "ztunnel (" + dump.file + ")",
+                         dump.span};
+  for (const auto& identity : dump.identities) {
+    if (identity.chain_pem.empty()) continue;
+    auto certificates = ReadDumpCertificates(identity.chain_pem.front());
+    if (certificates.empty()) continue;
+    CheckLife(input, holder, identity.identity, identity.span, certificates.front(), out);
   }
 }
 
@@ -123,7 +148,7 @@ void FindRootDrift(const DriftInput& input, std::vector<DriftDifference>* out) {
                               [&](const std::string& key) { return most->first.contains(key); });
     for (size_t index : proxies) {
       auto& difference =
-          Add(input, index, spans[index], "roots",
+          Add(HolderOf(input, index), spans[index], "roots",
               "the proxy of " + WhoOf(input.dumps.proxies[index]) + " trusts other roots than " +
                   WhoOf(input.dumps.proxies[most->second.front()]) +
                   (shared ? " (one of them is common to both)"

@@ -16,6 +16,10 @@ bool IsPlaceholderKeySet(std::string_view jwks);
 void FindCertificateDrift(const DriftInput& input, size_t index, const Workload* workload,
                           std::vector<DriftDifference>* out);
 // MP0905 among dumps: root sets that differ.
+// Certificates that a ztunnel holds for its pods.
+void FindZtunnelCertificateDrift(const DriftInput& input, size_t index,
+                                 std::vector<DriftDifference>* out);
+
 void FindRootDrift(const DriftInput& input, std::vector<DriftDifference>* out);
 
 }  // namespace meshproof

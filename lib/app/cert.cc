@@ -41,7 +41,9 @@ Result<Found> FindCertificates(const std::vector<std::string>& paths, const Sett
       continue;
     }
     auto text = host.files.Read(path);
-    if (!text.ok()) return text.error();
+    if (!text.ok()) {
+      return Error{"`" + path + "` cannot be read: " + text.error().message};
+    }
     std::string name = path == "-" ? "(standard input)" : path;
     if (LooksLikePem(text.value()) || LooksLikeDer(text.value())) {
       auto bundle = ReadCertificateFile(name, text.value());
@@ -184,7 +186,9 @@ Exit RunCert(const CertOptions& options, const Host& host) {
   context.now = now.value();
   if (options.root) {
     auto text = host.files.Read(*options.root);
-    if (!text.ok()) return Fail(host, text.error());
+    if (!text.ok()) {
+      return Fail(host, Error{"`" + *options.root + "` cannot be read: " + text.error().message});
+    }
     context.roots = ReadCertificateFile(*options.root, text.value()).certificates;
     context.roots_from = *options.root;
     if (context.roots.empty()) {

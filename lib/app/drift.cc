@@ -30,8 +30,8 @@ std::string NotCompared(const ProxyDump& dump, const Mesh& mesh) {
   if (dump.config->workload.empty()) return "the dump does not say whose it is (no bootstrap)";
   const Workload* workload = mesh.FindWorkload(dump.config->ns, dump.config->workload);
   if (workload == nullptr || IsFromDump(*workload)) return "no manifest has its workload";
-  if (workload->mode != ProxyMode::kSidecar && workload->mode != ProxyMode::kGateway) {
-    return "its workload has no sidecar and is no gateway (" + workload->mode_reason + ")";
+  if (workload->mode == ProxyMode::kNone || workload->mode == ProxyMode::kAmbient) {
+    return "its workload has no proxy of its own (" + workload->mode_reason + ")";
   }
   if (!mesh.UnmodelledFor(*workload).empty()) {
     return "an object changes this proxy in ways that are not computed";
@@ -77,16 +77,26 @@ Json ProxyJson(const ProxyDump& dump, const Mesh& mesh, Json versions, Json find
   return out;
 }
 
+std::vector<Finding> FindingsOf(const std::vector<Finding>& findings, size_t dump) {
+  std::vector<Finding> own;
+  for (const Finding& finding : findings) {
+    if (finding.dump == dump) own.push_back(finding);
+  }
+  return own;
+}
+
+std::string NotComparedZtunnel(const Mesh& mesh) {
+  const auto& workloads = mesh.workloads();
+  bool any = !std::all_of(workloads.begin(), workloads.end(), IsFromDump);
+  return any ? "" : "no manifest has a workload";
+}
+
 Json DriftJson(const Input& input, const std::vector<Finding>& findings,
                const std::vector<DriftDifference>& explained, const Host& host) {
   const auto& dumps = input.dumps->proxies;
   Json proxies = Json::MakeArray();
   for (size_t i = 0; i < dumps.size(); ++i) {
-    std::vector<Finding> own;
-    for (const Finding& finding : findings) {
-      if (finding.dump == i) own.push_back(finding);
-    }
-    Json report = FindingsJson(ReportOf(input, std::move(own), host));
+    Json report = FindingsJson(ReportOf(input, FindingsOf(findings, i), host));
     const Json* listed = report.Find("findings");
     Json versions = Json::MakeArray();
     for (const auto& difference : explained) {
@@ -94,6 +104,17 @@ Json DriftJson(const Input& input, const std::vector<Finding>& findings,
     }
     proxies.Append(ProxyJson(dumps[i], *input.mesh, std::move(versions),
                              listed != nullptr ? *listed : Json::MakeArray()));
+  }
+  const auto& ztunnels = input.dumps->ztunnels;
+  for (size_t i = 0; i < ztunnels.size(); ++i) {
+    Json report = FindingsJson(ReportOf(input, FindingsOf(findings, dumps.size() + i), host));
+    Json object = Json::MakeObject({{"kind", "Ztunnel"}, {"namespace", ""}, {"name", ""}});
+    Json out = Json::MakeObject({{"object", std::move(object)}, {"dump", ztunnels[i].file}});
+    std::string reason = NotComparedZtunnel(*input.mesh);
+    out.Set("compared", reason.empty());
+    if (!reason.empty()) out.Set("reason", reason);
+    out.Set("findings", *report.Find("findings"));
+    proxies.Append(std::move(out));
   }
   Json whole = FindingsJson(ReportOf(input, findings, host));
   Json out = Json::MakeObject({{"version", 1}, {"proxies", std::move(proxies)}});
@@ -135,6 +156,12 @@ Exit RunDrift(const DriftOptions& options, const Host& host) {
     }
     for (const ProxyDump& dump : input.value().dumps->proxies) {
       std::string reason = NotCompared(dump, *input.value().mesh);
+      if (!reason.empty()) {
+        host.err << dump.file << ": note: not compared with manifests: " << reason << "\n";
+      }
+    }
+    for (const ZtunnelDump& dump : input.value().dumps->ztunnels) {
+      std::string reason = NotComparedZtunnel(*input.value().mesh);
       if (!reason.empty()) {
         host.err << dump.file << ": note: not compared with manifests: " << reason << "\n";
       }

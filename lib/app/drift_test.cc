@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 #include "app/memory_files.h"
 #include "base/json.h"
@@ -20,6 +21,8 @@ namespace fs = std::filesystem;
 bool Contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
+
+constexpr char kInForce[] = "2026-03-10T00:00:00Z";  // of the certificate that is used here
 
 constexpr char kMesh[] = R"(apiVersion: v1
 kind: Namespace
@@ -106,15 +109,15 @@ std::string DumpOf(const std::string& manifests) {
   return WriteJson(EmitConfigDump(*Compiler(mesh).Compile(*web)));
 }
 
-// The codes of all findings, sorted, each once.
+// The codes of all findings, sorted.
 std::vector<std::string> Drift(const std::string& manifests, const std::string& dump,
-                               std::string* shown = nullptr) {
+                               std::string* shown = nullptr,
+                               const std::string& now = "2026-11-20T00:00:00Z") {
   MemoryFiles files;
   files.Put("mesh.yaml", manifests);
   files.Put("web.json", dump);
-  Ran ran = Run({"drift", "--dump", "web.json", "mesh.yaml", "--format", "json", "--now",
-                 "2026-11-20T00:00:00Z"},
-                files);
+  Ran ran =
+      Run({"drift", "--dump", "web.json", "mesh.yaml", "--format", "json", "--now", now}, files);
   auto report = ParseJson(ran.out);
   REQUIRE_MESSAGE(report.ok(), ran.err);
   if (shown != nullptr) *shown = ran.out + ran.err;
@@ -125,7 +128,6 @@ std::vector<std::string> Drift(const std::string& manifests, const std::string& 
     }
   }
   std::sort(codes.begin(), codes.end());
-  codes.erase(std::unique(codes.begin(), codes.end()), codes.end());
   CHECK(ran.status == (codes.empty() ? 0 : 1));
   return codes;
 }
@@ -147,6 +149,53 @@ std::string Replaced(std::string text, const std::string& from, const std::strin
   return text;
 }
 
+std::string ReadAll(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream out;
+  out << in.rdbuf();
+  return out.str();
+}
+
+// Every list of HTTP filters in the dump, changed.
+void ForEachFilterList(const Json& json, const std::function<void(Json::Array*)>& change,
+                       Json* out) {
+  if (json.is_array()) {
+    *out = Json::MakeArray();
+    for (const Json& item : json.as_array()) {
+      Json changed;
+      ForEachFilterList(item, change, &changed);
+      out->Append(std::move(changed));
+    }
+    return;
+  }
+  *out = json;
+  if (!json.is_object()) return;
+  *out = Json::MakeObject();
+  for (const auto& [key, value] : json.as_object()) {
+    Json changed;
+    ForEachFilterList(value, change, &changed);
+    if (key == "http_filters") {
+      Json::Array filters = changed.as_array();
+      change(&filters);
+      changed = Json(std::move(filters));
+    }
+    out->Set(key, std::move(changed));
+  }
+}
+
+std::string WithFilters(const std::string& dump, const std::function<void(Json::Array*)>& change) {
+  auto parsed = ParseJson(dump);
+  REQUIRE(parsed.ok());
+  Json out;
+  ForEachFilterList(parsed.value(), change, &out);
+  return WriteJson(out);
+}
+
+bool IsNamed(const Json& filter, std::string_view name) {
+  const Json* value = filter.Find("name");
+  return value != nullptr && Contains(value->as_string(), std::string(name));
+}
+
 TEST_CASE("no drift between a dump and its own manifests") {
   std::string shown;
   CHECK_MESSAGE(Drift(kMesh, DumpOf(kMesh), &shown).empty(), shown);
@@ -162,15 +211,9 @@ TEST_CASE("what the real istiod pushed has no drift against its manifests") {
     std::string name = entry.path().filename().string();
     fs::path mesh = shared / "golden" / "istiod" / name.substr(0, 3) / "mesh.yaml";
     if (!fs::exists(mesh)) continue;
-    auto read = [](const fs::path& path) {
-      std::ifstream in(path, std::ios::binary);
-      std::ostringstream out;
-      out << in.rdbuf();
-      return out.str();
-    };
     CAPTURE(name);
     std::string shown;
-    auto codes = Drift(read(mesh), read(entry.path() / "config_dump.json"), &shown);
+    auto codes = Drift(ReadAll(mesh), ReadAll(entry.path() / "config_dump.json"), &shown);
     CHECK_MESSAGE(codes.empty(), shown.substr(0, 3000));
     ++compared;
   }
@@ -198,6 +241,15 @@ TEST_CASE("seeded differences are each found as what they are") {
                       R"("tls_certificate":{"certificate_chain":{"inline_string":")" +
                           pem + R"("}}}}]})");
   };
+  auto swapped = [&] {
+    return WithFilters(dump, [](Json::Array* filters) {
+      auto jwt = std::find_if(filters->begin(), filters->end(),
+                              [](const Json& filter) { return IsNamed(filter, "jwt_authn"); });
+      auto last = std::find_if(filters->begin(), filters->end(),
+                               [](const Json& filter) { return IsNamed(filter, "router"); });
+      if (jwt != filters->end() && last != filters->end()) std::rotate(jwt, jwt + 1, last);
+    });
+  };
   auto admin = [&](const std::string& address) {
     return Replaced(dump, R"("bootstrap":{)",
                     R"("bootstrap":{"admin":{"address":{"socket_address":{"address":")" + address +
@@ -218,6 +270,24 @@ TEST_CASE("seeded differences are each found as what they are") {
               "spec: {rules: [{to: [{operation: {paths: [/debug]}}]}]}\n"),
        {"MP0901"}},
       {"a removed issuer", DumpOf(without("RequestAuthentication", "partners")), {"MP0901"}},
+      {"an issuer more",
+       DumpOf(std::string(kMesh) +
+              "---\napiVersion: security.istio.io/v1\nkind: RequestAuthentication\n"
+              "metadata: {name: more, namespace: shop}\n"
+              "spec: {jwtRules: [{issuer: https://evil.example.com, jwks: '{\"keys\":[{\"kty\":"
+              "\"oct\",\"k\":\"c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0\"}]}'}]}\n"),
+       {"MP0901"}},
+      {"an audience less",
+       changed("  - issuer: https://login.example.com\n",
+               "  - issuer: https://login.example.com\n    audiences: [web]\n"),
+       {"MP0902"}},
+      {"keys of somebody else",
+       changed(R"("kid":"p","e":"AQAB","n":"xAE7)", R"("kid":"p","e":"AQAB","n":"zAE7)"),
+       {"MP0902"}},
+      {"tokens from a cookie",
+       changed("  - issuer: https://partners.example.com\n",
+               "  - issuer: https://partners.example.com\n    fromCookies: [session]\n"),
+       {"MP0902"}},
       {"a widened path", changed("paths: [/api/*]", "paths: [/a*]"), {"MP0902"}},
       {"a narrowed path", changed("paths: [/admin]", "paths: [/admin/x]"), {"MP0902"}},
       {"a method more", changed("methods: [GET]", "methods: [GET, DELETE]"), {"MP0902"}},
@@ -226,6 +296,20 @@ TEST_CASE("seeded differences are each found as what they are") {
       {"ALLOW in place of DENY", changed("  action: DENY\n", ""), {"MP0902"}},
       {"a rule less", changed("  - to: [{operation: {methods: [GET]}}]\n", ""), {"MP0902"}},
       {"PERMISSIVE chains", changed("mode: STRICT", "mode: PERMISSIVE"), {"MP0903"}},
+      {"TLS without a client certificate",
+       Replaced(dump, R"("require_client_certificate":true)",
+                R"("require_client_certificate":false)"),
+       {"MP0903"}},
+      {"certificates of another trust domain",
+       Replaced(dump, R"("match_subject_alt_names":[)",
+                R"("match_subject_alt_names":[{"prefix":"spiffe://old/"},)"),
+       {"MP0903"}},
+      {"calls in plaintext",
+       Replaced(
+           dump, R"("dynamic_active_clusters":[)",
+           R"("dynamic_active_clusters":[{"cluster":{"@type":"type.googleapis.com/envoy.config.cluster.v3.Cluster","name":"outbound|80||cart.shop.svc.cluster.local","type":"EDS"}},)"),
+       {"MP0903"}},
+      {"jwt_authn behind the rules", swapped(), {"MP0904"}},
       {"no jwt_authn",
        DumpOf(Replaced(without("RequestAuthentication", "partners"),
                        "kind: RequestAuthentication\nmetadata: {name: users, namespace: shop}",
@@ -256,19 +340,193 @@ TEST_CASE("seeded differences are each found as what they are") {
        Replaced(dump, R"("dynamic_listeners":[{"name":"virtualInbound",)",
                 R"("dynamic_listeners":[{"name":"virtualInbound","error_state":{"details":"no"},)"),
        {"MP0907"}},
+      {"an update that waits",
+       Replaced(
+           dump, R"("dynamic_listeners":[{"name":"virtualInbound",)",
+           R"("dynamic_listeners":[{"name":"virtualInbound","warming_state":{"version_info":"2","listener":{"name":"virtualInbound"}},)"),
+       {"MP0907"}},
       {"listeners older than a policy",
        Replaced(dump, R"("dynamic_listeners":[)",
                 R"("version_info":"2026-01-01T00:00:00Z/3","dynamic_listeners":[)"),
        {"MP0907"}},
   };
   for (const Row& row : rows) {
-    CAPTURE(row.name);
+    CAPTURE(std::string(row.name));
     std::string shown;
     auto codes = Drift(kMesh, row.dump, &shown);
     CHECK_MESSAGE(codes == row.codes, (Listed(codes) + "\n" + shown.substr(0, 2500)));
   }
   CHECK(Drift(kMesh, admin("127.0.0.1")).empty());
   CHECK(Drift(kMesh, secret("no certificate")).empty());
+
+  // A certificate, the identity of the workload in it, and what becomes of it in time.
+  std::string pem;
+  for (char c : ReadAll(fs::path(MESHPROOF_ROOT) / "testdata" / "certificates" / "orders.pem")) {
+    pem += c == '\n' ? std::string("\\n") : std::string(1, c);
+  }
+  const std::string mesh = Replaced(kMesh, "serviceAccountName: web", "serviceAccountName: orders");
+  const std::string held = Replaced(secret(pem), "sa/web", "sa/orders");
+  std::string shown;
+  CHECK_MESSAGE(Drift(mesh, held, &shown, kInForce).empty(), shown);
+  CHECK(Drift(mesh, held, nullptr, "2099-01-01T00:00:00Z") == std::vector<std::string>{"MP0905"});
+  CHECK(Drift(kMesh, secret(pem), nullptr, kInForce) == std::vector<std::string>{"MP0905"});
+}
+
+TEST_CASE("replicas that disagree are told apart without manifests") {
+  const std::string dump = DumpOf(kMesh);
+  auto pod = [](const std::string& text, const std::string& name) {
+    return Replaced(text, R"("node":{)", R"("node":{"user_agent_name":")" + name + R"(",)");
+  };
+  MemoryFiles files;
+  files.Put("a.json", pod(dump, "a"));
+  files.Put("b.json", pod(dump, "b"));
+  files.Put("c.json", Replaced(pod(dump, "c"), R"("exact":"/admin")", R"("exact":"/adm")"));
+  CHECK(Run({"drift", "--dump", "a.json", "--dump", "b.json"}, files).status == 0);
+  Ran ran = Run({"drift", "--dump", "a.json", "--dump", "b.json", "--dump", "c.json"}, files);
+  CHECK(ran.status == 1);
+  CHECK(Contains(ran.out, "MP0901"));
+  CHECK(Contains(ran.out, "enforce different policies"));
+  CHECK(ran.out.find("MP09", ran.out.find("MP0901") + 4) == std::string::npos);
+}
+
+TEST_CASE("what an older release makes of a policy is its age, not drift") {
+  const std::string mesh = Replaced(kMesh, "paths: [/api/*]", "paths: ['/api/{*}/x']");
+  const std::string dump = DumpOf(mesh);
+  const std::string matcher = "\"uri_template\"";
+  REQUIRE(Contains(dump, matcher));
+  // As 1.21 writes it.
+  auto parsed = ParseJson(dump);
+  std::string old = dump;
+  for (size_t at = old.find("{" + matcher); at != std::string::npos;
+       at = old.find("{" + matcher, at + 1)) {
+    size_t depth = 0, end = at;
+    do {
+      if (old[end] == '{') ++depth;
+      if (old[end] == '}') --depth;
+      ++end;
+    } while (depth > 0);
+    old.replace(at, end - at, R"({"url_path":{"path":{"exact":"/api/{*}/x"}}})");
+  }
+  auto of_release = [&](const std::string& text, const std::string& release) {
+    return Replaced(text, R"("metadata":{)",
+                    R"("metadata":{"ISTIO_VERSION":")" + release + R"(",)");
+  };
+  std::string shown;
+  CHECK_MESSAGE(Drift(mesh, of_release(old, "1.21.4"), &shown).empty(), shown);
+  CHECK(Contains(shown, "takes `/api/{*}/x` literally (changed in 1.22)"));
+  CHECK(Drift(mesh, of_release(old, "1.22.0")) == std::vector<std::string>{"MP0902"});
+  CHECK(Drift(mesh, of_release(old, "master")) == std::vector<std::string>{"MP0902"});
+  CHECK(Drift(mesh, of_release(dump, "1.21.4")).empty());
+}
+
+constexpr char kAmbient[] = R"(apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {istio.io/dataplane-mode: ambient}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop, labels: {istio.io/use-waypoint: wp}}
+spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {serviceAccountName: web, containers: [{name: app, image: a}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: wp, namespace: shop, labels: {istio.io/waypoint-for: service}}
+spec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: 15008, protocol: HBONE}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: wp, namespace: shop, labels: {gateway.networking.k8s.io/gateway-name: wp, gateway.istio.io/managed: istio.io-mesh-controller}}
+spec:
+  selector: {matchLabels: {gateway.networking.k8s.io/gateway-name: wp}}
+  template:
+    metadata: {labels: {gateway.networking.k8s.io/gateway-name: wp, gateway.istio.io/managed: istio.io-mesh-controller, istio.io/dataplane-mode: none}}
+    spec: {serviceAccountName: wp, containers: [{name: istio-proxy, image: istio/proxyv2, args: [proxy, waypoint]}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: readers, namespace: shop}
+spec:
+  targetRefs: [{kind: Service, group: "", name: web}]
+  rules: [{to: [{operation: {methods: [GET]}}]}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: callers, namespace: shop}
+spec:
+  selector: {matchLabels: {app: web}}
+  rules:
+  - from: [{source: {principals: [cluster.local/ns/shop/sa/wp]}}]
+    to: [{operation: {ports: ["8080"]}}]
+)";
+
+TEST_CASE("drift of a waypoint") {
+  auto dump_of = [](const std::string& manifests) {
+    Load load;
+    load.files.push_back(ParseText("mesh.yaml", manifests));
+    auto mesh = Mesh::Build(DecodeModel(std::move(load), {}));
+    const Workload* waypoint = mesh->FindWorkload("shop", "wp");
+    REQUIRE(waypoint != nullptr);
+    REQUIRE(waypoint->mode == ProxyMode::kWaypoint);
+    return WriteJson(EmitConfigDump(*Compiler(mesh).Compile(*waypoint)));
+  };
+  std::string shown;
+  CHECK_MESSAGE(Drift(kAmbient, dump_of(kAmbient), &shown).empty(), shown);
+  CHECK(Drift(kAmbient, dump_of(Replaced(kAmbient, "metadata: {name: readers, namespace: shop}",
+                                         "metadata: {name: readers, namespace: other}"))) ==
+        std::vector<std::string>{"MP0901"});
+  CHECK(Drift(kAmbient, dump_of(Replaced(kAmbient, "methods: [GET]", "methods: [GET, PUT]"))) ==
+        std::vector<std::string>{"MP0902"});
+}
+
+TEST_CASE("drift of a ztunnel") {
+  const std::string dump = R"({"workloads": {
+    "/10.0.0.1": {"workloadIps": ["10.0.0.1"], "protocol": "HBONE", "name": "web-1",
+      "namespace": "shop", "workloadName": "web", "serviceAccount": "web",
+      "authorizationPolicies": ["shop/callers"]},
+    "/10.0.0.9": {"workloadIps": ["10.0.0.9"], "protocol": "TCP", "name": "db-1",
+      "namespace": "data", "workloadName": "db", "serviceAccount": "default"}},
+    "services": {}, "certificates": [], "policies": [
+    {"name": "callers", "namespace": "shop", "scope": "WorkloadSelector", "action": "Allow",
+     "rules": [[[{"destinationPorts": [8080]}],
+                [{"principals": [{"Exact": "cluster.local/ns/shop/sa/wp"}]}]]], "dryRun": false}]})";
+  std::string shown;
+  CHECK_MESSAGE(Drift(kAmbient, dump, &shown).empty(), shown);
+  struct Row {
+    const char* name;
+    std::string dump;
+    std::vector<std::string> codes;
+  };
+  const Row rows[] = {
+      {"no policy",
+       Replaced(dump, R"("name": "callers")", R"("name": "others")"),
+       {"MP0901", "MP0901"}},
+      {"another caller", Replaced(dump, "sa/wp", "sa/web"), {"MP0902"}},
+      {"any port", Replaced(dump, R"([{"destinationPorts": [8080]}],)", ""), {"MP0902"}},
+      {"a match that is empty",
+       Replaced(dump, R"([{"destinationPorts": [8080]}])", "[{}]"),
+       {"MP0902"}},
+      {"DENY", Replaced(dump, "\"Allow\"", "\"Deny\""), {"MP0902"}},
+      {"dry run", Replaced(dump, R"("dryRun": false)", R"("dryRun": true)"), {"MP0902"}},
+      {"not listed", Replaced(dump, R"(["shop/callers"])", "[]"), {"MP0901"}},
+      {"not captured", Replaced(dump, "HBONE", "TCP"), {"MP0903"}},
+      {"another account",
+       Replaced(dump, R"("serviceAccount": "web")", R"("serviceAccount": "default")"),
+       {"MP0905"}},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(std::string(row.name));
+    auto codes = Drift(kAmbient, row.dump, &shown);
+    CHECK_MESSAGE(codes == row.codes, (Listed(codes) + "\n" + shown.substr(0, 2500)));
+  }
 }
 
 TEST_CASE("drift needs a dump, and says what it does not compare") {

@@ -8,6 +8,7 @@
 
 #include "app/memory_files.h"
 #include "base/json.h"
+#include "proxy/emit.h"
 
 namespace meshproof {
 namespace {
@@ -32,6 +33,10 @@ MemoryFiles FilesOf(const fs::path& folder) {
     files.Put("d/" + entry.path().filename().string(), ReadAll(entry.path()));
   }
   return files;
+}
+
+bool Contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
 }
 
 int64_t CountOf(const Ran& ran, const char* key) {
@@ -88,11 +93,87 @@ TEST_CASE("can --dump names policies by their keys, and the manifest's line wher
   CHECK(path.out == ran.out);
 }
 
+std::string Text(const MemoryFiles& files, const std::string& name) {
+  auto text = files.Read(name);
+  REQUIRE(text.ok());
+  return text.Take();
+}
+
+TEST_CASE("tokens and logs are judged by a dump alone") {
+  MemoryFiles files = FilesOf(DumpsFolder() / "022-shop.front");
+  // Whose dump it is need not be said.
+  Ran good = Run({"jwt", "d/t0.jwt", "--dump", "d/config_dump.json"}, files);
+  Ran bad = Run({"jwt", "d/badsig.jwt", "--dump", "d/config_dump.json"}, files);
+  CHECK(good.status == 0);
+  CHECK_FALSE(Contains(good.out, "no RequestAuthentication"));
+  CHECK(bad.status == 1);
+  CHECK(Contains(bad.out, "Jwt verification fails"));
+
+  files.Put("a.log",
+            "[2026-03-01T10:00:00.000Z] \"GET /nothing HTTP/1.1\" 403 - "
+            "rbac_access_denied_matched_policy[ns[istio-system]-policy[ap-3]-rule[0]] - \"-\" 0 19 "
+            "0 - \"-\" \"curl\" \"0f1e2d3c\" \"front.shop\" \"-\" inbound|8080|| - "
+            "10.244.0.8:8080 203.0.113.9:41000 - default\n");
+  Ran replay = Run({"replay", "a.log", "--dump", "d/config_dump.json"}, files);
+  CHECK_MESSAGE(replay.status == 0, (replay.out + replay.err));
+  CHECK(Contains(replay.out, "1 answered alike"));
+  Ran explained = Run({"explain-log", "a.log", "--dump", "d/config_dump.json"}, files);
+  CHECK(explained.status == 0);
+  CHECK(Contains(explained.out, "istio-system/ap-3"));
+  CHECK(Contains(explained.out, "d/config_dump.json:"));
+  Ran drafted = Run({"test", "--record", "a.log", "--dump", "d/config_dump.json"}, files);
+  CHECK(drafted.status == 0);
+  CHECK(Contains(drafted.out, "- d/config_dump.json"));
+  CHECK(Contains(drafted.out, "status: 403"));
+}
+
+TEST_CASE("a dump in YAML answers as the same in JSON does") {
+  MemoryFiles files = FilesOf(DumpsFolder() / "022-shop.front");
+  auto dump = ParseJson(Text(files, "d/config_dump.json"));
+  REQUIRE(dump.ok());
+  files.Put("d/config_dump.yaml", WriteYaml(dump.value()));
+  std::vector<std::string> question = {"can",      "--from",          "outside",
+                                       "--to",     "shop/front:8080", "--path",
+                                       "/nothing", "--source-ip",     "203.0.113.9"};
+  auto ask = [&](const std::string& name) {
+    auto words = question;
+    words.insert(words.end(), {"--dump", name});
+    return Run(words, files);
+  };
+  Ran json = ask("d/config_dump.json"), yaml = ask("d/config_dump.yaml");
+  CHECK(json.status == yaml.status);
+  CHECK(json.out.substr(0, json.out.find('\n')) == yaml.out.substr(0, yaml.out.find('\n')));
+}
+
+TEST_CASE("what a dump does not hold is not guessed") {
+  MemoryFiles files = FilesOf(DumpsFolder() / "022-shop.front");
+  std::string cut = Text(files, "d/config_dump.json");
+  cut.resize(cut.find("ListenersConfigDump"));
+  files.Put("cut.json", cut);
+  Ran ran =
+      Run({"can", "--dump", "cut.json", "--from", "outside", "--to", "shop/front:8080"}, files);
+  CHECK(ran.status == 2);
+  CHECK(Contains(ran.out, "UNDETERMINED"));
+  CHECK(Contains(ran.out, "cut.json does not hold"));
+  CHECK(Contains(ran.err, "cut.json:"));
+
+  files.Put("again.json", Text(files, "d/config_dump.json"));
+  Ran two = Run({"can", "--dump", "d/config_dump.json", "--dump", "again.json", "--from", "outside",
+                 "--to", "shop/front:8080"},
+                files);
+  CHECK(Contains(two.err, "2 dumps are of shop/front"));
+}
+
 TEST_CASE("dumps that cannot be used") {
   MemoryFiles files;
   files.Put("a.json", "{}");
   files.Put("cut.json", R"({"configs": [{"@type": "type.googleapis.com/envoy.admin.v3.)");
-  for (const char* name : {"a.json", "cut.json", "missing.json"}) {
+  files.Put("other.yaml", "mesh: [a.yaml]\ntests: []\n");
+  files.Put("text.txt", "hello\n");
+  for (const char* name : {"a.json", "cut.json", "missing.json", "other.yaml", "text.txt"}) {
+    CAPTURE(std::string(name));
+    CHECK(Run({"drift", "--dump", name}, files).status == 2);
+    CHECK(Run({"jwt", "a.b.c", "--dump", name}, files).status == 2);
     CAPTURE(name);
     Ran ran = Run({"can", "--dump", name, "--from", "outside", "--to", "shop/front:80"}, files);
     CHECK(ran.status == 2);

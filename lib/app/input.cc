@@ -140,6 +140,32 @@ Error NothingToUse(const std::vector<InputPath>& paths) {
   return Error{"no Kubernetes object in " + Join(names, ", ")};
 }
 
+// A dump that does not show the listeners says nothing of what they let in.
+std::shared_ptr<const ProxyConfig> WithoutListeners(const ProxyDump& dump) {
+  auto config = std::make_shared<ProxyConfig>(*dump.config);
+  Listener unknown;
+  unknown.name = "virtualInbound";
+  unknown.original_dst = true;
+  unknown.opaque.push_back("listeners, which the dump " + dump.file + " does not hold");
+  config->listeners = {std::move(unknown)};
+  return config;
+}
+
+// Which dump answers where several are of one workload.
+void NoteReplicas(const Dumps& dumps, std::vector<std::string>* notes) {
+  std::map<std::string, std::vector<const ProxyDump*>> by_name;
+  for (const ProxyDump& dump : dumps.proxies) {
+    if (dump.config->workload.empty()) continue;
+    by_name[dump.config->ns + "/" + dump.config->workload].push_back(&dump);
+  }
+  for (const auto& [name, same] : by_name) {
+    if (same.size() < 2) continue;
+    notes->push_back("note: " + Counted(same.size(), "dump") + " are of " + name +
+                     "; the first one (" + same.front()->file + ") answers, and `drift` compares " +
+                     "them\n");
+  }
+}
+
 // Reads, decodes and joins, whatever comes of it.
 Result<Input> ReadMesh(const std::vector<InputPath>& paths, const InputOptions& options,
                        const Settings& settings, const FileSystem& files, unsigned threads,
@@ -180,6 +206,7 @@ Result<Input> ReadMesh(const std::vector<InputPath>& paths, const InputOptions& 
       input.broken |= IsBroken(diagnostic);
       notes->push_back(ToString(diagnostic) + "\n");
     }
+    NoteReplicas(*input.dumps, notes);
   }
   return input;
 }
@@ -189,7 +216,9 @@ Result<Input> ReadMesh(const std::vector<InputPath>& paths, const InputOptions& 
 std::vector<std::shared_ptr<const ProxyConfig>> DumpedProxies(const Input& input) {
   std::vector<std::shared_ptr<const ProxyConfig>> proxies;
   if (input.dumps == nullptr) return proxies;
-  for (const auto& proxy : input.dumps->proxies) proxies.push_back(proxy.config);
+  for (const auto& proxy : input.dumps->proxies) {
+    proxies.push_back(proxy.has_listeners ? proxy.config : WithoutListeners(proxy));
+  }
   return proxies;
 }
 

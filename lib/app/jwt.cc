@@ -17,7 +17,7 @@ Result<std::optional<Input>> LoadOptionalMesh(const JwtOptions& options, const H
   auto settings = LoadSettings(host, options.input.config);
   if (!settings.ok()) return settings.error();
   bool named = !options.input.paths.empty() || !settings.value().paths.empty() ||
-               options.workload.has_value();
+               !options.input.dumps.empty() || options.workload.has_value();
   if (named) {
     auto input = LoadInput(options.input, settings.value(), host);
     if (!input.ok()) return input.error();
@@ -42,16 +42,26 @@ TokenCheck CheckAgainstKeys(const std::string& keys, const std::string& token, i
   return check;
 }
 
-Result<bool> AskWorkload(const JwtOptions& options, const Input& input, const std::string& token,
+// Whose proxy is asked; of a dump alone the dump's.
+std::optional<std::string> AskedWorkload(const JwtOptions& options, const Input& input) {
+  if (options.workload || input.dumps == nullptr || input.dumps->proxies.size() != 1) {
+    return options.workload;
+  }
+  const ProxyConfig& config = *input.dumps->proxies.front().config;
+  if (config.workload.empty()) return std::nullopt;
+  return config.ns + "/" + config.workload;
+}
+
+Result<bool> AskWorkload(const std::string& name, const Input& input, const std::string& token,
                          const std::optional<std::string>& keys, TokenReport* report) {
-  auto workload = FindWorkload(*input.mesh, *options.workload);
+  auto workload = FindWorkload(*input.mesh, name);
   if (!workload.ok()) return workload.error();
   const Workload& at = *workload.value();
   report->workload = at.ns + "/" + at.name;
   if (at.mode != ProxyMode::kSidecar && at.mode != ProxyMode::kGateway) {
     return Error{report->workload + " (" + at.mode_reason + ") has no proxy that checks tokens"};
   }
-  World world(input.mesh);
+  World world(input.mesh, DumpedProxies(input));
   const JwtFilter* filter = FindJwtFilter(world.Proxy(at).proxy());
   report->answer.emplace();
   if (filter == nullptr) {
@@ -126,11 +136,12 @@ Exit RunJwt(const JwtOptions& options, const Host& host) {
     broken = mesh.broken;
     report.trust_domain = mesh.mesh->config().trust_domain;
     report.checks = CheckToken(*mesh.mesh, token.value(), report.now, keys ? &*keys : nullptr);
-    if (options.workload) {
-      auto asked = AskWorkload(options, mesh, token.value(), keys, &report);
+    if (auto workload = AskedWorkload(options, mesh)) {
+      auto asked = AskWorkload(*workload, mesh, token.value(), keys, &report);
       if (!asked.ok()) return Fail(host, asked.error());
     }
-    if (report.checks.empty()) report.missing = "no RequestAuthentication in the input";
+    if (report.checks.empty() && !report.answer)
+      report.missing = "no RequestAuthentication in the input";
   }
   if (keys && report.token.status.ok()) {
     report.checks.push_back(CheckAgainstKeys(*keys, token.value(), report.now));

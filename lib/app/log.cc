@@ -19,7 +19,9 @@ struct LogText {
 
 Result<LogText> ReadLog(const std::string& path, const Host& host) {
   auto text = host.files.Read(path);
-  if (!text.ok()) return Error{"the log cannot be read: " + text.error().message};
+  if (!text.ok()) {
+    return Error{"the log `" + path + "` cannot be read: " + text.error().message};
+  }
   return LogText{path == "-" ? "(standard input)" : path, text.Take()};
 }
 
@@ -39,6 +41,17 @@ Result<LogReader> MakeReader(const std::optional<std::string>& format) {
   if (!format) return LogReader();
   auto parsed = LogFormat::Parse(*format);
   if (!parsed.ok()) return parsed.error();
+  const auto& operators = parsed.value().operators();
+  bool answers = std::any_of(operators.begin(), operators.end(), [](const auto& op) {
+    return op.field == LogField::kStatus || op.field == LogField::kFlags ||
+           op.field == LogField::kDetails;
+  });
+  if (!answers) {
+    return Error{
+        "the format `" + *format +
+        "` says nothing of the answer: it has neither %RESPONSE_CODE% nor %RESPONSE_FLAGS% nor "
+        "%RESPONSE_CODE_DETAILS%"};
+  }
   return LogReader(parsed.Take());
 }
 
@@ -129,12 +142,13 @@ Exit RunExplainLog(const ExplainLogOptions& options, const Host& host) {
   bool named = !(options.input.paths.empty() && settings.value().paths.empty()) &&
                !input_options.paths.empty();
   if (!named) input_options.paths.clear();
+  named = named || !input_options.dumps.empty();
   auto input = LoadOptionalMesh(input_options, settings.value(), named || options.workload, host);
   if (!input.ok()) return Fail(host, input.error());
   std::unique_ptr<World> world;
   const Workload* at = nullptr;
   if (input.value()) {
-    world = std::make_unique<World>(input.value()->mesh);
+    world = std::make_unique<World>(input.value()->mesh, DumpedProxies(*input.value()));
     auto workload = WorkloadOf(world->mesh(), options.workload);
     if (!workload.ok()) return Fail(host, workload.error());
     at = workload.value();
@@ -167,7 +181,7 @@ Exit RunReplay(const ReplayOptions& options, const Host& host) {
   if (!reader.ok()) return Fail(host, reader.error());
   auto input = LoadInput(options.input, settings.value(), host);
   if (!input.ok()) return Fail(host, input.error());
-  World first(input.value().mesh);
+  World first(input.value().mesh, DumpedProxies(input.value()));
   bool broken = input.value().broken;
 
   ReplayWorlds worlds;
@@ -180,7 +194,7 @@ Exit RunReplay(const ReplayOptions& options, const Host& host) {
     auto against = LoadInput(other, settings.value(), host);
     if (!against.ok()) return Fail(host, against.error());
     broken = broken || against.value().broken;
-    second = std::make_unique<World>(against.value().mesh);
+    second = std::make_unique<World>(against.value().mesh, DumpedProxies(against.value()));
     worlds.before = &first;
     worlds.after = second.get();
   }
@@ -323,7 +337,7 @@ Exit RunRecord(const RecordOptions& options, const Host& host) {
   if (!reader.ok()) return Fail(host, reader.error());
   auto input = LoadInput(options.input, settings.value(), host);
   if (!input.ok()) return Fail(host, input.error());
-  World world(input.value().mesh);
+  World world(input.value().mesh, DumpedProxies(input.value()));
   auto workload = WorkloadOf(world.mesh(), options.workload);
   if (!workload.ok()) return Fail(host, workload.error());
 
@@ -341,7 +355,12 @@ Exit RunRecord(const RecordOptions& options, const Host& host) {
   const ReplaySummary& counts = requests.counts();
   NameUnreadable(log.value().name, counts.unreadable, counts.first_unreadable, host);
   Json mesh = Json::MakeArray();
-  for (const auto& path : EffectivePaths(options.input, settings.value())) {
+  std::vector<std::string> paths = options.input.dumps;
+  if (paths.empty() || !options.input.paths.empty()) {
+    paths = EffectivePaths(options.input, settings.value());
+    paths.insert(paths.end(), options.input.dumps.begin(), options.input.dumps.end());
+  }
+  for (const auto& path : paths) {
     if (path != "-") mesh.Append(path);
   }
   Json out = Json::MakeObject();

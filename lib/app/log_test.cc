@@ -132,6 +132,12 @@ TEST_CASE("explain-log: what is no log") {
   Ran format = Run({"explain-log", "a.log", "--log-format", "%PROTOCOL%%PATH%"}, files);
   CHECK(format.status == 2);
   CHECK(Contains(format.err, "nothing separates `%PATH%`"));
+  for (const char* silent : {"%PROTOCOL%", "[%START_TIME%"}) {
+    Ran ran = Run({"explain-log", "a.log", "--log-format", silent}, files);
+    CHECK(ran.status == 2);
+    CHECK(ran.out.empty());
+  }
+  CHECK(Contains(Run({"explain-log", "missing.log"}, files).err, "the log `missing.log`"));
 }
 
 TEST_CASE("explain-log: each kind of answer has its sentence") {

@@ -468,7 +468,7 @@ Exit RunProve(const ProveOptions& options, const Host& host) {
   }
   auto input = LoadInput(options.input, settings.value(), host);
   if (!input.ok()) return Fail(host, input.error());
-  World world(input.value().mesh);
+  World world(input.value().mesh, DumpedProxies(input.value()));
   std::vector<Diagnostic> errors;
   Decoder decoder(*input.value().mesh, file.documents.front(), &errors);
   std::vector<Invariant> invariants = decoder.Decode(*file.documents.front().root());

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "mesh/mesh.h"
 #include "proxy/config.h"
+#include "proxy/ztunnel.h"
 #include "source/node.h"
 #include "source/source.h"
 
@@ -90,6 +91,8 @@ struct ProxyDump {
 struct DumpedPolicy {
   std::string ns, name, scope, action;  // as the dump writes them: "Global", "Allow"
   size_t rules = 0;
+  std::vector<ZtunnelGroup> groups;  // its rules; without origins
+  bool dry_run = false;
   Span span;
 };
 struct DumpedWorkload {

@@ -3,6 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
 #include "proxy/dump.h"
 #include "proxy/dump_fields.h"
 #include "proxy/dump_list.h"
@@ -416,16 +420,67 @@ TEST_CASE("published dumps") {
   }
 }
 
-// Bytes changed, cut and doubled at random: whatever comes of it, nothing crashes.
+// Every entry of every list in a dump as a dump of its own, so that a mutation costs little.
+void AddEntries(const std::string& text, std::vector<std::string>* seeds) {
+  auto parsed = ParseJson(text);
+  if (!parsed.ok()) return;
+  auto wrap = [&](const Json& section, const std::pair<std::string, Json>& list) {
+    for (const Json& entry : list.second.as_array()) {
+      Json one = Json::MakeArray();
+      one.Append(entry);
+      Json part = Json::MakeObject();
+      if (const Json* type = section.Find("@type")) part.Set("@type", *type);
+      part.Set(list.first, std::move(one));
+      Json configs = Json::MakeArray();
+      configs.Append(std::move(part));
+      std::string seed = WriteJson(Json::MakeObject({{"configs", std::move(configs)}}));
+      if (seed.size() < 40000) seeds->push_back(std::move(seed));
+    }
+  };
+  const Json& root = parsed.value();
+  if (root.is_array()) {  // istioctl's listeners, routes, clusters
+    for (const Json& entry : root.as_array()) seeds->push_back(WriteJson(entry));
+    return;
+  }
+  const Json* configs = root.Find("configs");
+  if (configs == nullptr) {
+    if (text.size() < 100000) seeds->push_back(text);
+    return;
+  }
+  for (const Json& section : configs->as_array()) {
+    for (const auto& member : section.as_object()) {
+      if (member.second.is_array()) wrap(section, member);
+    }
+  }
+}
+
+std::vector<std::string> GoldenEntries() {
+  namespace fs = std::filesystem;
+  std::vector<fs::path> files;
+  for (const fs::path& root :
+       {fs::path(MESHPROOF_ROOT) / "testdata" / "dumps", SharedDirectory() / "golden" / "dumps"}) {
+    if (!fs::exists(root)) continue;
+    for (const auto& entry : fs::recursive_directory_iterator(root)) {
+      if (entry.path().extension() == ".json") files.push_back(entry.path());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  std::vector<std::string> seeds;
+  for (const fs::path& file : files) AddEntries(ReadTestFile(file), &seeds);
+  // The recorded proxies have much in common.
+  std::sort(seeds.begin(), seeds.end());
+  seeds.erase(std::unique(seeds.begin(), seeds.end()), seeds.end());
+  return seeds;
+}
+
+// Bytes changed, cut and doubled at random in every entry of the recorded dumps: whatever comes of
+// it, nothing crashes. With MESHPROOF_MUTATIONS more than 10,000.
 TEST_CASE("10,000 mutations of dumps") {
-  const std::filesystem::path folder = std::filesystem::path(MESHPROOF_ROOT) / "testdata" /
-                                       "dumps" / "057-istio-system.istio-ingressgateway";
-  std::vector<std::string> seeds = {ReadTestFile(folder / "istioctl-listeners.json"),
-                                    ReadTestFile(folder / "istioctl-secret.json"),
-                                    ListenerDump(RbacFilterText(R"("rules": {"policies": {"p":
-      {"permissions": [{"and_rules": {"rules": [{"header": {"name": "a", "exact_match": "b"}}]}}],
-       "principals": [{"not_id": {"any": true}}]}}})"))};
-  for (const std::string& seed : seeds) REQUIRE_FALSE(seed.empty());
+  std::vector<std::string> seeds = GoldenEntries();
+  REQUIRE(seeds.size() > 100);
+  MESSAGE(seeds.size() << " entries of dumps");
+  const char* given = std::getenv("MESHPROOF_MUTATIONS");
+  const int mutations = given != nullptr ? std::atoi(given) : 10000;
   uint64_t state = 1;
   auto next = [&state](size_t below) {
     state = state * 6364136223846793005ULL + 1442695040888963407ULL;
@@ -433,9 +488,8 @@ TEST_CASE("10,000 mutations of dumps") {
   };
   constexpr char kBytes[] = "{}[]\",:\\ 0n-\n\xC3";
   size_t read = 0;
-  for (int i = 0; i < 10000; ++i) {
-    // Mostly the small seed: the large ones cost time.
-    std::string text = seeds[i % 20 == 0 ? next(2) : 2];
+  for (int i = 0; i < mutations; ++i) {
+    std::string text = seeds[static_cast<size_t>(i) % seeds.size()];
     for (size_t changes = 1 + next(4); changes > 0; --changes) {
       size_t at = next(text.size());
       switch (next(4)) {

@@ -32,6 +32,18 @@ class Document::Arena {
     return {copy.data(), copy.size()};
   }
 
+  // Forgets what was handed out and keeps the memory, in one block.
+  void Reuse() {
+    if (blocks_.empty()) return;
+    if (blocks_.size() > 1) {
+      const size_t size = total_;
+      blocks_.clear();
+      blocks_.emplace_back(new char[size]);
+    }
+    free_ = blocks_.back().get();
+    left_ = total_;
+  }
+
  private:
   static constexpr size_t kSmallest = size_t{1} << 10;
   static constexpr size_t kLargest = size_t{1} << 20;

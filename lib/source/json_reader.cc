@@ -3,6 +3,7 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <string>
 
@@ -64,11 +65,21 @@ class JsonReader::Impl {
   bool Read(const std::shared_ptr<const SourceFile>& file, DocumentText value, ReadResult* result) {
     text_ = file->text().substr(0, value.end);
     file_ = file.get();
+    // Nobody holds what was read before: a large file of many values needs the memory of one.
+    if (arena_.use_count() == 1) {
+      std::atomic_thread_fence(std::memory_order_acquire);
+      arena_->Reuse();
+    }
     size_t length = value.end - value.begin;
-    padded_.resize(length + simdjson::SIMDJSON_PADDING);
-    std::memcpy(padded_.data(), text_.data() + value.begin, length);
-    std::memset(padded_.data() + length, 0, simdjson::SIMDJSON_PADDING);
-    base_ = padded_.data();
+    base_ = file->text().data() + value.begin;
+    // simdjson reads a little behind the end; what it finds there does not matter to a collection.
+    const bool room = file->text().size() - value.end >= simdjson::SIMDJSON_PADDING;
+    if (!room || length == 0 || (*base_ != '{' && *base_ != '[')) {
+      padded_.resize(length + simdjson::SIMDJSON_PADDING);
+      std::memcpy(padded_.data(), text_.data() + value.begin, length);
+      std::memset(padded_.data() + length, 0, simdjson::SIMDJSON_PADDING);
+      base_ = padded_.data();
+    }
     offset_ = value.begin;
 
     diagnostics_.clear();
@@ -77,7 +88,7 @@ class JsonReader::Impl {
     ondemand::document parsed;
     ondemand::value root;
     Node node;
-    simdjson::padded_string_view view(padded_.data(), length, padded_.size());
+    simdjson::padded_string_view view(base_, length, length + simdjson::SIMDJSON_PADDING);
     if (parser_.iterate(view).get(parsed) != simdjson::SUCCESS) return false;
     if (parsed.get_value().get(root) != simdjson::SUCCESS) return false;
     if (!Build(root, 1, &node)) return false;
@@ -96,8 +107,11 @@ class JsonReader::Impl {
     node->type = ScalarType::kString;
     node->style = ScalarStyle::kQuoted;
     node->begin = begin;
-    node->end = StringEnd(text_, begin);
     std::string_view verbatim = text_.substr(begin + 1, value.size());
+    const size_t quote = begin + 1 + value.size();
+    const bool plain = verbatim == value && verbatim.find('\\') == std::string_view::npos &&
+                       quote < text_.size() && text_[quote] == '"';
+    node->end = plain ? static_cast<uint32_t>(quote) + 1 : StringEnd(text_, begin);
     node->text = verbatim == value ? verbatim : arena_->CopyText(value);
   }
 
