@@ -373,6 +373,16 @@ TEST_CASE("analyze: a broken document whose rule does not run is named, status 2
   CHECK(Contains(off.err, "x.yaml:2:1: error: "));
 }
 
+TEST_CASE("analyze: policy tests beside the manifests are not remarked on") {
+  MemoryFiles files;
+  files.Put("mesh.yaml", kSmallMesh);
+  files.Put("a.meshtest.yaml", "mesh: [mesh.yaml]\ntests: []\n");
+  Ran ran = Run({"analyze", "--only", "MP0008"}, files);
+  CHECK(ran.status == 0);
+  CHECK_FALSE(Contains(ran.out, "MP0008"));
+  CHECK_FALSE(Contains(ran.err, "no Kubernetes object"));
+}
+
 TEST_CASE("analyze: nothing to analyze is an error") {
   MemoryFiles files;
   files.Put("values.yaml", "replicas: 3\n");

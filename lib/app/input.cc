@@ -51,7 +51,8 @@ void ReportSkipped(const Model& model, std::vector<std::string>* notes) {
         ++unsupported[skipped.kind.empty() ? "?" : skipped.kind];
         break;
       case Model::Skipped::Reason::kNotKubernetes:
-        ++others;
+        // Policy tests lie beside the manifests that they are about.
+        others += IsMeshTestName(skipped.file->name()) ? 0 : 1;
         break;
       case Model::Skipped::Reason::kTemplate:
       case Model::Skipped::Reason::kIgnored:

@@ -10,6 +10,7 @@
 #include "analyze/names.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
+#include "simulate/meshtest.h"
 
 namespace meshproof {
 namespace {
@@ -107,6 +108,8 @@ void CheckNotAnalyzed(const Analysis& analysis, Reporter& reporter) {
         skipped.reason == Reason::kRefused || !skipped.span) {
       continue;
     }
+    // Policy tests lie beside the manifests that they are about.
+    if (skipped.reason == Reason::kNotKubernetes && IsMeshTestName(skipped.file->name())) continue;
     std::string kind = skipped.kind;
     Span place = skipped.span;
     if (skipped.reason != Reason::kNotKubernetes) {
