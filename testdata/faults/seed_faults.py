@@ -66,6 +66,7 @@ def main():
     test = [str(work / "meshproof_reason_test"), "--no-colors=true"]
     environment = dict(os.environ, MESHPROOF_REASON_SETS="150", MESHPROOF_REASON_PAIRS="60",
                        MESHPROOF_REASON_LAWS="30")
+    environment.setdefault("MESHPROOF_SHARED", str(ROOT.parent / "shared"))
     must(build)
     sound = run(test, env=environment)
     if sound.returncode != 0:
