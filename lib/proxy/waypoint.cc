@@ -31,6 +31,9 @@ class WaypointBuilder {
     listener_.original_dst = true;
     listener_.http_inspector = true;
     listener_.waypoint.emplace();
+    // It puts rules before this listener, where tunnels end, which are not computed.
+    constexpr std::string_view kLayered = "ENABLE_LAYERED_WAYPOINT_AUTHORIZATION_POLICIES";
+    if (mesh_.FeatureEnabled(kLayered, false)) listener_.opaque.emplace_back(kLayered);
     for (const MeshService& service : mesh_.services()) {
       if (waypoint_ != nullptr && mesh_.WaypointFor(service).waypoint == waypoint_) {
         AddService(service);

@@ -1244,6 +1244,11 @@ struct PortModel::Translator {
       side->undetermined = "Envoy refuses listener " + failure.listener + ": " + failure.reason;
       return;
     }
+    for (const Listener& listener : proxy.listeners) {
+      if (!listener.waypoint || listener.opaque.empty()) continue;
+      side->undetermined = listener.opaque.front() + " of waypoint " + name + " is not computed";
+      return;
+    }
     const BehindWaypoint behind = AskBehind(*asked.world, *waypoint.workload, asked.door);
     if (behind == BehindWaypoint::kRefuses) {
       side->tidy = kAlways;
