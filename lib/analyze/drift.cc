@@ -609,9 +609,9 @@ class Comparer {
         if (wanted.outcome == Outcome::kUndetermined || seen.outcome == Outcome::kUndetermined) {
           continue;
         }
-        asked = true;
         // Who is let in at all is not the rule's doing.
         if (EndsBeforeRules(wanted) || EndsBeforeRules(seen)) continue;
+        asked = true;
         if (wanted.outcome == seen.outcome && wanted.status == seen.status) continue;
         reported.insert(ObjectOf(key));
         const PolicyPlace* place = after.contains(key) ? &after.at(key) : &before.at(key);
@@ -806,19 +806,29 @@ class Comparer {
   // MP0904: filters that are absent, put out of order or turned into mere shadows. An RBAC filter
   // that is gone with its policies is told by them.
   void CompareOrder() {
-    std::map<std::string, std::pair<std::set<std::string>, Span>> found;  // by message
+    struct Where {
+      std::set<std::string> ports;
+      Span span;
+      std::string lists;  // of the chain with the most filters
+      size_t filters = 0;
+    };
+    std::map<std::string, Where> found;  // by message
     for (const Pair& pair : pairs_) {
       std::vector<std::string> expected = Kinds(pair.expected), got = Kinds(pair.got);
       std::string message = OrderMessage(expected, got);
       if (message.empty()) continue;
-      auto& [ports, span] = found[message];
-      ports.insert(PortText(*pair.got.chain));
-      if (!span) span = pair.got.chain->span;
+      Where& where = found[message];
+      where.ports.insert(PortText(*pair.got.chain));
+      if (!where.span) where.span = pair.got.chain->span;
+      if (!where.lists.empty() && expected.size() <= where.filters) continue;
+      where.filters = expected.size();
+      where.lists = " (expected " + Join(expected, ", ") + "; found " +
+                    (got.empty() ? std::string("none") : Join(got, ", ")) + ")";
     }
     for (const auto& [message, where] : found) {
-      auto& difference = Add("MP0904", where.second,
-                             "the security filters of " + who_ + " on " + List(where.first) +
-                                 " are not those of the manifests: " + message);
+      auto& difference = Add("MP0904", where.span,
+                             "the security filters of " + who_ + " on " + List(where.ports) +
+                                 " are not those of the manifests: " + message + where.lists);
       difference.detail = who_ + " filters " + message;
     }
   }
@@ -859,8 +869,7 @@ class Comparer {
     }
     if (common_expected != common_got) notes.emplace_back("their order is another");
     if (notes.empty()) return "";
-    return Join(notes, ", ") + " (expected " + Join(expected, ", ") + "; found " +
-           (got.empty() ? std::string("none") : Join(got, ", ")) + ")";
+    return Join(notes, ", ");
   }
 
   static size_t Count(const std::vector<std::string>& list, const std::string& kind) {
@@ -983,6 +992,12 @@ class Comparer {
     for (const Listener& expected : expected_->listeners) {
       const Listener* got = Find(*dump_.config, expected);
       if (got == nullptr || expected_->mode != ProxyMode::kSidecar) continue;
+      struct Open {
+        std::set<std::string> ports;
+        const FilterChain* chain = nullptr;
+        const EffectiveMode* mode = nullptr;
+      };
+      std::map<const PeerAuthentication*, Open> found;  // by who wants it otherwise
       std::set<uint32_t> ports = {0};
       for (const FilterChain& chain : got->filter_chains)
         ports.insert(chain.match.destination_port);
@@ -993,17 +1008,24 @@ class Comparer {
         if (open == nullptr || Plaintext(expected_chains, port) != nullptr) continue;
         // A port of the dump alone falls under the chains for every other port.
         const EffectiveMode& mode = ModeOf(expected, port);
-        auto& difference =
-            Add("MP0903", open->span,
-                "the proxy of " + who_ + " takes plaintext on " + PortText(*open) +
-                    " (filter chain `" + open->name + "`), and the manifests say STRICT: whoever " +
-                    "reaches the pod comes in without an identity; apply the PeerAuthentication "
-                    "again or restart the proxy");
-        difference.detail = who_ + " plaintext " + std::to_string(port);
-        if (mode.source != nullptr) {
-          difference.object = &mode.source->meta;
-          difference.related.push_back({mode.span, "the mode that is wanted"});
+        Open& entry = found[mode.source];
+        entry.ports.insert(PortText(*open));
+        if (entry.chain == nullptr) {
+          entry.chain = open;
+          entry.mode = &mode;
         }
+      }
+      for (const auto& [source, open] : found) {
+        auto& difference =
+            Add("MP0903", open.chain->span,
+                "the proxy of " + who_ + " takes plaintext on " + List(open.ports) +
+                    " (filter chain `" + open.chain->name +
+                    "`), and the manifests say STRICT: whoever reaches the pod comes in without "
+                    "an identity; apply the PeerAuthentication again or restart the proxy");
+        difference.detail = who_ + " plaintext " + List(open.ports);
+        if (source == nullptr) continue;
+        difference.object = &source->meta;
+        difference.related.push_back({open.mode->span, "the mode that is wanted"});
       }
     }
   }

@@ -161,6 +161,36 @@ class Explainer {
     return nullptr;
   }
 
+  // The rule in the dump of the proxy, where the proxy is known by its dump.
+  const Origin* FindDumped(std::string_view id) const {
+    if (target_.workload == nullptr) return nullptr;
+    const Workload& workload = *target_.workload;
+    if (workload.mode == ProxyMode::kNone || workload.mode == ProxyMode::kAmbient) return nullptr;
+    const ProxyConfig& proxy = world_->Proxy(workload).proxy();
+    if (!proxy.from_dump) return nullptr;
+    for (const Listener& listener : proxy.listeners) {
+      for (const FilterChain& chain : listener.filter_chains) {
+        for (const NetworkFilter& filter : *chain.filters) {
+          const auto* manager = std::get_if<std::shared_ptr<const HttpConnectionManager>>(&filter);
+          if (const Origin* origin = FindRule(std::get_if<RbacFilter>(&filter), id)) return origin;
+          if (manager == nullptr) continue;
+          for (const HttpFilter& http : (*manager)->http_filters) {
+            if (const Origin* origin = FindRule(std::get_if<RbacFilter>(&http), id)) return origin;
+          }
+        }
+      }
+    }
+    return nullptr;
+  }
+
+  static const Origin* FindRule(const RbacFilter* filter, std::string_view id) {
+    if (filter == nullptr || !filter->rules) return nullptr;
+    for (const auto& policy : filter->rules->policies) {
+      if (policy->name == id) return &policy->origin;
+    }
+    return nullptr;
+  }
+
   void Blame(const AuthorizationPolicy& policy, int rule) {
     out_.origin.object = &policy.meta;
     if (rule < 0 || static_cast<size_t>(rule) >= policy.rules.size()) return;
@@ -232,9 +262,12 @@ class Explainer {
     std::string rule = "rule " + std::to_string(parsed->rule) + " of AuthorizationPolicy " +
                        PolicyName(parsed->ns, parsed->name);
     const AuthorizationPolicy* policy = FindPolicy(parsed->ns, parsed->name);
+    const Origin* dumped = policy == nullptr ? FindDumped(id) : nullptr;
     if (policy != nullptr) Blame(*policy, parsed->rule);
-    std::string missing =
-        model() != nullptr && policy == nullptr ? " (which is not in the input)" : "";
+    if (dumped != nullptr) out_.origin = *dumped;
+    std::string missing = model() != nullptr && policy == nullptr && dumped == nullptr
+                              ? " (which is not in the input)"
+                              : "";
     if (parsed->bad_custom || !parsed->provider.empty()) {
       return Say(Answer() + Where() + ": " + rule + missing + " asks the authorizer " +
                      Quote(parsed->provider) +
