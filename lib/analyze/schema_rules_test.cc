@@ -83,9 +83,10 @@ TEST_CASE("a lost source is shown by a caller that it did not name") {
   REQUIRE(findings[0].witness.has_value());
   CHECK(findings[0].witness->question.from_workload == "shop/curl");
   CHECK(findings[0].witness->verdict.outcome == Outcome::kAllow);
+  CHECK(Says(findings[0], "is let in, and would be refused with `namespaces`"));
 }
 
-TEST_CASE("a source that is left empty is refused, and no request is invented") {
+TEST_CASE("a source that is left empty is refused, and what it was to refuse is let in") {
   auto findings = Findings(std::string(kShop) +
                                "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n"
                                "metadata: {name: web, namespace: shop}\n"
@@ -93,7 +94,21 @@ TEST_CASE("a source that is left empty is refused, and no request is invented") 
                            "MP0002");
   REQUIRE(findings.size() == 1);
   CHECK(Says(findings[0], "admission refuses the whole policy"));
-  CHECK_FALSE(findings[0].witness.has_value());
+  CHECK(Says(findings[0], "is let in, and would be refused with `namespaces`"));
+  REQUIRE(findings[0].witness.has_value());
+  CHECK(findings[0].witness->verdict.outcome == Outcome::kAllow);
+}
+
+TEST_CASE("a spelling that admission refuses is no proof of anything") {
+  // `serviceAccounts` does not go with `namespaces`.
+  auto findings = Findings(std::string(kShop) +
+                               "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n"
+                               "metadata: {name: web, namespace: shop}\n"
+                               "spec:\n  rules:\n  - from:\n    - source:\n"
+                               "        namespaces: [orders]\n        serviceAccount: [a/b]\n",
+                           "MP0002");
+  REQUIRE(findings.size() == 1);
+  CHECK_FALSE(Says(findings[0], "would be"));
 }
 
 TEST_CASE("a lost selector is shown by a workload that it did not name") {

@@ -31,6 +31,15 @@ std::optional<std::string> Applied(const SourceFile& file, std::vector<Edit> edi
   return text;
 }
 
+// What stands in the way of objects: an edit that makes admission refuse one more mends nothing.
+size_t Refusals(const Model& model) {
+  return static_cast<size_t>(std::count_if(model.diagnostics.begin(), model.diagnostics.end(),
+                                           [](const Diagnostic& diagnostic) {
+                                             return diagnostic.severity == Severity::kError &&
+                                                    diagnostic.trouble != Trouble::kUnknownField;
+                                           }));
+}
+
 bool Knows(const Mesh& mesh, const Workload& workload, const ObjectName& object) {
   const auto is = [&](const ObjectMeta& meta) {
     return meta.name == object.name && meta.ns == object.ns;
@@ -92,6 +101,7 @@ std::unique_ptr<WhatIf> WhatIf::Make(const Analysis& analysis, const std::vector
   std::shared_ptr<const Model> changed = DecodeModel(std::move(load), options);
   bool same = changed->objects == model.objects &&
               changed->diagnostics.size() <= model.diagnostics.size() &&
+              Refusals(*changed) <= Refusals(model) &&
               changed->mesh_config.path_normalization == model.mesh_config.path_normalization &&
               changed->mesh_config.providers.size() == model.mesh_config.providers.size() &&
               changed->mesh_config.trust_domain_aliases == model.mesh_config.trust_domain_aliases;
@@ -132,12 +142,23 @@ std::optional<WhatIf::Change> WhatIf::FindChange(const ObjectName& object) const
   return shut;
 }
 
+std::optional<Outcome> WhatIf::Judge(const Case& question) const {
+  auto verdict = impl_->world->Run(question, World::Addresses::kAssume, Detail::kVerdict);
+  if (!verdict.ok()) return std::nullopt;
+  return verdict.value().outcome;
+}
+
 void AttachChange(const Analysis& analysis, const WhatIf::Change& change, const std::string& then,
                   Finding* finding) {
-  if (!AttachExample(analysis, change.now, finding)) return;
-  finding->message += "; now " + InWords(change.now.request) +
-                      (change.let_in_now ? " is let in, and would be refused with "
-                                         : " is refused, and would be let in with ") +
+  if (AttachExample(analysis, change.now, finding)) {
+    SayChange(change.now.request, change.let_in_now, then, finding);
+  }
+}
+
+void SayChange(const Case& request, bool let_in_now, const std::string& then, Finding* finding) {
+  finding->message += "; now " + InWords(request) +
+                      (let_in_now ? " is let in, and would be refused with "
+                                  : " is refused, and would be let in with ") +
                       then;
 }
 

@@ -27,6 +27,8 @@ class WhatIf {
   // that is let in now before one that is refused now.
   std::optional<Change> FindChange(const ObjectMeta& object) const;
   std::optional<Change> FindChange(const ObjectName& object) const;
+  // What the edited input says to a request; nothing where it cannot be asked.
+  std::optional<Outcome> Judge(const Case& question) const;
 
  private:
   struct Impl;
@@ -38,5 +40,7 @@ class WhatIf {
 // ("; now `GET / …` is let in, which `then` refuses"). `then` names what is meant.
 void AttachChange(const Analysis& analysis, const WhatIf::Change& change, const std::string& then,
                   Finding* finding);
+// The sentence alone, of a request that the finding shows already.
+void SayChange(const Case& request, bool let_in_now, const std::string& then, Finding* finding);
 
 }  // namespace meshproof

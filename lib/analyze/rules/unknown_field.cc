@@ -1,8 +1,7 @@
 // A field that the schema does not know is pruned by the API server (structural schemas), so the
 // policy means what it says without it (istio-semantics section 8, "Typos"). Says which field was
 // probably meant and what the rest of the object now does, with a request that is judged otherwise
-// once the field is spelled as it was probably meant; where that cannot be told, for the plainest
-// cases with a request that shows what is left.
+// once the field is spelled as it was probably meant, or at least one that shows what is left.
 #include <algorithm>
 #include <optional>
 
@@ -325,15 +324,25 @@ bool DecidesRequests(std::string_view kind) {
          kind == "RequestAuthentication";
 }
 
-// A request that is newly let in or shut out by the loss of the field.
-bool ShowChange(const Analysis& analysis, const Dropped& dropped, Finding* finding) {
-  if (dropped.meant.empty() || !DecidesRequests(dropped.place.object.kind)) return false;
+// A request that is newly let in or shut out by the loss of the field: the one that is shown
+// already, where the field decides about it.
+void ShowChange(const Analysis& analysis, const Dropped& dropped, Finding* finding) {
+  if (dropped.meant.empty() || !DecidesRequests(dropped.place.object.kind)) return;
   auto what_if = WhatIf::Make(analysis, finding->edits);
-  if (what_if == nullptr) return false;
-  auto change = what_if->FindChange(dropped.place.object);
-  if (!change) return false;
-  AttachChange(analysis, *change, "`" + dropped.meant + "`", finding);
-  return finding->witness.has_value();
+  if (what_if == nullptr) return;
+  const std::string meant = "`" + dropped.meant + "`";
+  if (finding->witness) {
+    bool let_in = finding->witness->verdict.outcome == Outcome::kAllow;
+    auto then = what_if->Judge(finding->witness->question);
+    bool differs = then && *then != Outcome::kUndetermined && (*then == Outcome::kAllow) != let_in;
+    if (differs) {
+      SayChange(finding->witness->question, let_in, meant, finding);
+      return;
+    }
+  }
+  if (auto change = what_if->FindChange(dropped.place.object)) {
+    AttachChange(analysis, *change, meant, finding);
+  }
 }
 
 }  // namespace
@@ -373,8 +382,8 @@ void CheckUnknownField(const Analysis& analysis, Reporter& reporter) {
       finding.fix = "Write `" + dropped.meant + "`.";
       finding.edits.push_back({diagnostic.span, dropped.meant});
     }
-    bool shown = ++tried <= kMostTried && ShowChange(analysis, dropped, &finding);
-    if (!shown) AddEvidence(analysis, index, dropped, &finding);
+    AddEvidence(analysis, index, dropped, &finding);
+    if (++tried <= kMostTried) ShowChange(analysis, dropped, &finding);
   }
 }
 
