@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "analyze/entrances.h"
 #include "analyze/pod_fields.h"
 #include "analyze/probe.h"
 #include "analyze/raw_objects.h"
@@ -14,22 +15,6 @@
 
 namespace meshproof {
 namespace {
-
-constexpr std::string_view kInternal[][2] = {
-    {"service.beta.kubernetes.io/aws-load-balancer-internal", "true"},
-    {"service.beta.kubernetes.io/aws-load-balancer-scheme", "internal"},
-    {"service.beta.kubernetes.io/azure-load-balancer-internal", "true"},
-    {"networking.gke.io/load-balancer-type", "Internal"},
-    {"cloud.google.com/load-balancer-type", "Internal"},
-};
-
-bool IsInternal(const Service& service) {
-  for (const auto& [key, value] : kInternal) {
-    const std::string* written = FindLabel(service.meta.annotations, key);
-    if (written != nullptr && EqualsIgnoreCase(*written, value)) return true;
-  }
-  return false;
-}
 
 class Checker {
  public:
@@ -62,7 +47,7 @@ class Checker {
               Describe(*entrance.workload) + ", which " + Accepts(entrance) +
               ", so the mesh's gateways and what they check are walked around; make it a "
               "ClusterIP Service behind a gateway, or refuse plaintext at the workload");
-      if (IsInternal(object)) finding.severity = Severity::kWarning;
+      if (IsInternalLoadBalancer(object)) finding.severity = Severity::kWarning;
       finding.fix = "Use type ClusterIP and route to the Service from a Gateway.";
       Finish(entrance, std::to_string(port.port), &finding);
     }

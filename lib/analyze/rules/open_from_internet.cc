@@ -1,0 +1,184 @@
+// Ways from the internet through a gateway to a workload on which nobody has to say who they are:
+// no client certificate at the server, no token at the gateway or the workload, no external
+// authorizer. A rule that admits the gateway's own identity says which proxy may call, not who is
+// behind it. Each finding is a request that the simulator lets through to the end; where the
+// request of the route itself is refused, the reasoning over all requests looks for another.
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "analyze/entrances.h"
+#include "analyze/gateway_listeners.h"
+#include "analyze/names.h"
+#include "analyze/pod_fields.h"
+#include "analyze/rule.h"
+#include "reason/reason.h"
+
+namespace meshproof {
+namespace {
+
+constexpr size_t kMostRoutes = 12;  // of one Service that are tried one by one
+constexpr Budget kBudget = {5'000, 200'000, 2};
+
+class Checker {
+ public:
+  Checker(const Analysis& analysis, Reporter& reporter)
+      : analysis_(analysis), reporter_(reporter), reasoner_(analysis.world, kBudget) {}
+
+  void Check(const std::vector<const Entrance*>& ways) {
+    const Entrance& first = *ways.front();
+    if (first.service->workloads.empty()) return;
+    for (size_t i = 0; i < ways.size() && i < kMostRoutes; ++i) {
+      const std::optional<Case> question = RequestOf(*ways[i]);
+      if (!question) continue;
+      std::optional<Verdict> verdict = Ask(*question);
+      if (verdict) return Report(*ways[i], *question, *std::move(verdict));
+    }
+    for (const Region& region : Regions(first)) {
+      const Answer answer =
+          reasoner_.Find(*first.gateway, first.port, region, Wanted::kAllowedByAnyAuthorizer);
+      if (!answer.found()) continue;
+      Case question = answer.example->request;
+      question.follow = true;
+      if (!question.ext_authz) question.ext_authz = ExtAuthzAnswer::kDeny;
+      std::optional<Verdict> verdict = Ask(question);
+      if (verdict) return Report(first, question, *std::move(verdict));
+    }
+    // What the workload lets in from the gateway, sent by way of it.
+    const Workload& workload = analysis_.mesh.workloads()[first.service->workloads.front()];
+    const MeshServicePort* port = first.service->FindPort(first.service_port);
+    if (port == nullptr || workload.mode != ProxyMode::kSidecar) return;
+    const Answer answer = reasoner_.Find(
+        workload, analysis_.mesh.TargetPort(*first.service, *port, workload),
+        Region::Not(Region::Is(Region::Field::kToken)), Wanted::kAllowedByAnyAuthorizer);
+    if (!answer.found()) return;
+    const Case& inside = answer.example->request;
+    for (size_t i = 0; i < ways.size() && i < kMostRoutes; ++i) {
+      Case question = RequestTo(*ways[i], inside.path, inside.method.value_or("GET"));
+      question.headers = inside.headers;
+      std::optional<Verdict> verdict = Ask(question);
+      if (verdict) return Report(*ways[i], question, *std::move(verdict));
+    }
+  }
+
+ private:
+  // Let through by every hop, the last of them one behind the gateway.
+  std::optional<Verdict> Ask(Case question) const {
+    question.now = analysis_.now;
+    auto verdict = analysis_.world.Run(question, World::Addresses::kAssume, Detail::kTrace);
+    if (!verdict.ok() || verdict.value().outcome != Outcome::kAllow) return std::nullopt;
+    if (verdict.value().hops.size() < 2) return std::nullopt;
+    return verdict.Take();
+  }
+
+  // All requests to the Service, then those that the rules of its workload speak of.
+  std::vector<Region> Regions(const Entrance& way) const {
+    const Region plain = Region::And({Region::Is(Region::Field::kRouted, way.service->host),
+                                      Region::Not(Region::Is(Region::Field::kToken)),
+                                      Region::Not(Region::Is(Region::Field::kMutualTls))});
+    std::vector<Region> regions = {plain};
+    const Workload& workload = analysis_.mesh.workloads()[way.service->workloads.front()];
+    for (const AuthorizationPolicy* policy : analysis_.mesh.PoliciesFor(workload).allow) {
+      for (const AuthorizationPolicy::Rule& rule : policy->rules) {
+        for (const AuthorizationPolicy::Operation& operation : rule.to) {
+          std::vector<Region> all = {plain};
+          Add(Region::Field::kPath, operation.paths, &all);
+          Add(Region::Field::kMethod, operation.methods, &all);
+          if (all.size() > 1 && regions.size() < kMostRoutes) regions.push_back(Region::And(all));
+        }
+      }
+    }
+    return regions;
+  }
+
+  static void Add(Region::Field field, const TextList& values, std::vector<Region>* all) {
+    if (values.empty()) return;
+    std::vector<std::string> texts;
+    for (const Text& value : values.values) texts.emplace_back(value.value);
+    all->push_back(Region::AnyOf(field, texts));
+  }
+
+  // The rule that let it in names requests and no caller: open on purpose.
+  static bool IsDeclaredOpen(const Verdict& verdict) {
+    const ObjectMeta* object = verdict.decided_by.object;
+    return object != nullptr && object->kind == "AuthorizationPolicy";
+  }
+
+  const AuthorizationPolicy::Rule* RuleOf(const Origin& origin) {
+    if (policies_.empty()) {
+      for (const AuthorizationPolicy& policy : analysis_.model.authorization_policies) {
+        policies_[&policy.meta] = &policy;
+      }
+    }
+    auto found = policies_.find(origin.object);
+    if (found == policies_.end() || origin.rule < 0 ||
+        static_cast<size_t>(origin.rule) >= found->second->rules.size()) {
+      return nullptr;
+    }
+    return &found->second->rules[static_cast<size_t>(origin.rule)];
+  }
+
+  void Report(const Entrance& way, const Case& question, Verdict verdict) {
+    const Workload& workload = analysis_.mesh.workloads()[way.service->workloads.front()];
+    const ObjectMeta& object =
+        way.route->origin.object != nullptr ? *way.route->origin.object : way.service->object[0];
+    const AuthorizationPolicy::Rule* rule =
+        IsDeclaredOpen(verdict) ? RuleOf(verdict.decided_by) : nullptr;
+    const bool open =
+        rule != nullptr && rule->from.empty() && !rule->to.empty() &&
+        std::all_of(rule->to.begin(), rule->to.end(), [](const auto& operation) {
+          return !operation.paths.empty() &&
+                 std::none_of(operation.paths.values.begin(), operation.paths.values.end(),
+                              [](const Text& path) { return path.value.size() < 3; });
+        });
+    const bool own = rule != nullptr && !rule->from.empty();
+    std::string message =
+        "everybody outside reaches " + Describe(workload) + " through " + Describe(way) +
+        " and Service " + way.service->ns + "/" + way.service->name + ": " +
+        (way.chain->tls ? "the server asks for no client certificate, and " : "") +
+        "neither gateway nor workload asks for a token";
+    if (own) message += "; the rule that lets it in checks the gateway, not who is behind it";
+    message += ", so " + question.method.value_or("GET") + " " + question.path +
+               " is answered for anybody; require a token at the gateway or the workload, or a "
+               "client certificate (tls mode MUTUAL)";
+    Finding& finding = ReportAt(reporter_, object, way.route->origin.span, std::move(message),
+                                "Add a RequestAuthentication and a rule that asks for "
+                                "`requestPrincipals`, or tls mode MUTUAL.");
+    finding.detail = workload.ns + "/" + workload.name;
+    if (open) finding.severity = Severity::kInfo;
+    if (way.listener->origin.object != nullptr) {
+      finding.related.push_back({way.listener->origin.span, "the server that it comes in by"});
+    }
+    if (verdict.decided_by.object != nullptr && verdict.decided_by.span) {
+      finding.related.push_back({verdict.decided_by.span, "lets it in"});
+    }
+    finding.witness = Witness{question, std::move(verdict)};
+    finding.witness->question.now = analysis_.now;
+    finding.certainty = way.facing == Facing::kInternet ? Certainty::kProven : Certainty::kLikely;
+  }
+
+  const Analysis& analysis_;
+  Reporter& reporter_;
+  Reasoner reasoner_;
+  std::map<const ObjectMeta*, const AuthorizationPolicy*> policies_;
+};
+
+}  // namespace
+
+void CheckOpenFromInternet(const Analysis& analysis, Reporter& reporter) {
+  const std::vector<Entrance> entrances = FindEntrances(analysis);
+  if (entrances.empty()) return;
+  // One finding for each Service of a gateway, whatever the port.
+  std::map<std::pair<std::string, std::string>, std::vector<const Entrance*>> ways;
+  for (const Entrance& entrance : entrances) {
+    ways[{entrance.gateway->ns + "/" + entrance.gateway->name, entrance.service->host}].push_back(
+        &entrance);
+  }
+  Checker checker(analysis, reporter);
+  for (const auto& [key, own] : ways) checker.Check(own);
+}
+
+}  // namespace meshproof
