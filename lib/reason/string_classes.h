@@ -25,6 +25,10 @@ class StringDomain {
   virtual bool Accepts(int state) const = 0;
   // Sets of bytes that together tell apart all bytes that Step tells apart.
   virtual std::vector<ByteSet> Alphabet() const = 0;
+  // A coarser alphabet for most states: what follows one byte in such a state may also follow any
+  // more pleasant byte (see PleasantOrder) of the same sets.
+  virtual bool IsPlain(int) const { return false; }
+  virtual std::vector<ByteSet> PlainAlphabet() const { return Alphabet(); }
 };
 
 // The texts that a pattern (of Nfa's kind) matches.
