@@ -1750,7 +1750,7 @@ struct PortModel::Translator {
 };
 
 PortModel::PortModel(const std::vector<Side>& sides, const Budget& budget)
-    : asked_(sides), space_(budget.classes, budget.nodes, budget.seconds) {
+    : asked_(sides), space_(budget.classes, budget.nodes, budget.seconds, sides.front().classes) {
   for (Side& side : asked_) {
     if (side.callers != nullptr) continue;
     own_callers_.push_back(std::make_unique<Callers>(side.world->mesh()));

@@ -19,7 +19,7 @@ constexpr int kNoNode = -1;
 
 class RegexDomain : public StringDomain {
  public:
-  explicit RegexDomain(std::string_view pattern) {
+  explicit RegexDomain(std::string_view pattern) : name_("~" + std::string(pattern)) {
     valid_ = nfa_.AddPattern(pattern).has_value();
     Intern(nfa_.Start());
   }
@@ -36,6 +36,7 @@ class RegexDomain : public StringDomain {
   }
   bool Accepts(int state) const override { return accepts_[static_cast<size_t>(state)]; }
   std::vector<ByteSet> Alphabet() const override { return nfa_.Alphabet(); }
+  std::string Name() const override { return name_; }
 
  private:
   static constexpr int kUnknown = -2;
@@ -50,6 +51,7 @@ class RegexDomain : public StringDomain {
     return found->second;
   }
 
+  std::string name_;
   Nfa nfa_;
   bool valid_ = false;
   std::map<std::vector<Nfa::State>, int> ids_;
@@ -105,6 +107,12 @@ class NormalizedPathDomain : public StringDomain {
       sets.push_back(ByteSet::Of(std::string_view(&c, 1)));
     }
     return sets;
+  }
+
+  std::string Name() const override {
+    return std::string(query_ ? "?" : "/") + (options_.normalize ? "n" : "") +
+           (options_.merge_slashes ? "m" : "") +
+           std::to_string(static_cast<int>(options_.escaped_slashes));
   }
 
   // Outside an escape digits are like letters, and what may follow `%` may follow a letter.
@@ -658,6 +666,46 @@ std::unique_ptr<StringDomain> PathDomain(const PathOptions& options, bool query)
 StringClasses BuildStringClasses(const std::vector<StringPattern>& patterns, StringDomain* domain,
                                  const std::vector<StringCandidate>& candidates, size_t limit) {
   return Builder(patterns, domain, limit).Build(candidates);
+}
+
+std::string ClassMemory::KeyOf(const std::vector<StringPattern>& patterns,
+                               const StringDomain& domain,
+                               const std::vector<StringCandidate>& candidates, size_t limit) {
+  std::string key;
+  auto add = [&](std::string_view text, int number) {
+    key += std::to_string(text.size());
+    key += ':';
+    key += text;
+    key += std::to_string(number);
+    key += ',';
+  };
+  add(domain.Name(), 0);
+  add(std::to_string(limit), 0);
+  for (const StringPattern& pattern : patterns) {
+    add(pattern.value, static_cast<int>(pattern.kind) * 2 + (pattern.ignore_case ? 1 : 0));
+  }
+  key += '|';
+  for (const StringCandidate& candidate : candidates) add(candidate.text, candidate.rank);
+  return key;
+}
+
+std::shared_ptr<const StringClasses> ClassMemory::Get(const std::string& key,
+                                                      const std::function<StringClasses()>& build) {
+  constexpr size_t kRoom = 200'000;
+  {
+    std::lock_guard lock(mutex_);
+    auto known = known_.find(key);
+    if (known != known_.end()) return known->second;
+  }
+  auto made = std::make_shared<const StringClasses>(build());
+  std::lock_guard lock(mutex_);
+  classes_ += made->classes.size() + 1;
+  if (classes_ > kRoom) {
+    known_.clear();
+    classes_ = made->classes.size() + 1;
+  }
+  known_.emplace(key, made);
+  return made;
 }
 
 bool IsUnderstood(const StringPattern& pattern) {
