@@ -11,7 +11,7 @@ namespace meshproof {
 namespace {
 
 constexpr uint32_t kTerminal = std::numeric_limits<uint32_t>::max();
-constexpr size_t kFirstTable = size_t{1} << 12;
+constexpr size_t kFirstTable = size_t{1} << 13;
 constexpr size_t kMaxCache = size_t{1} << 20;
 
 size_t Mix(uint64_t a, uint64_t b, uint64_t c) {

@@ -2,6 +2,8 @@
 // the same nothing has changed; only the others are looked into.
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "reason/reasoner_impl.h"
 
@@ -41,16 +43,67 @@ std::vector<RequestSet> ContentOf(Session* session, size_t side, uint32_t slice,
   return content;
 }
 
+// Where something may have changed: what rules match that only one side has. Nothing: anywhere.
+std::optional<std::map<uint32_t, RequestSet>> Touched(Session* session_at) {
+  Session& session = *session_at;
+  std::vector<size_t> sides[2];
+  for (size_t chain = 0; chain < session.chains().size(); ++chain) {
+    sides[session.chains()[chain].side].push_back(chain);
+  }
+  if (sides[0].size() != sides[1].size()) return std::nullopt;
+  std::set<Session::Set> changed;
+  for (size_t i = 0; i < sides[0].size(); ++i) {
+    std::set<std::pair<Rbac::Action, Session::Set>> rules[2];
+    const Session::Chain& before = session.chains()[sides[0][i]];
+    const Session::Chain& after = session.chains()[sides[1][i]];
+    bool alike = before.open[0] == after.open[0] && before.open[1] == after.open[1] &&
+                 before.one_filter == after.one_filter &&
+                 (before.one_filter || before.admitted == after.admitted);
+    if (!alike) return std::nullopt;
+    for (const Session::Chain* chain : {&before, &after}) {
+      for (size_t rule = 0; rule < chain->rules.size(); ++rule) {
+        const RuleInChain& own = chain->model->rules[rule];
+        if (own.enforced) rules[chain == &after ? 1 : 0].emplace(own.action, chain->rules[rule]);
+      }
+    }
+    for (size_t side = 0; side < 2; ++side) {
+      for (const auto& rule : rules[side]) {
+        if (rules[1 - side].count(rule) != 0) continue;
+        if (session.slices.IsEverywhere(rule.second)) return std::nullopt;
+        changed.insert(rule.second);
+      }
+    }
+  }
+  std::map<uint32_t, RequestSet> touched;
+  for (Session::Set set : changed) {
+    for (const Slices::Place& place : session.slices.PlacesOf(set)) {
+      RequestSet& own = touched.try_emplace(place.slice, Bdd::kFalse).first->second;
+      own = session.bdd.Or(own, place.rest);
+    }
+  }
+  return touched;
+}
+
 // What side `to` lets in and `from` does not.
 Session::Places Changed(Session* session, size_t from, size_t to, Authorizers answers) {
   Session::Places changed;
-  for (uint32_t slice = 0; slice < session->slices.count() && !session->Tick(); ++slice) {
-    if (ContentOf(session, from, slice, answers) == ContentOf(session, to, slice, answers)) {
-      continue;
-    }
-    RequestSet node = session->bdd.Diff(session->AllowedBy(to, slice, answers),
-                                        session->AllowedBy(from, slice, answers));
+  auto look = [&](uint32_t slice, RequestSet within) {
+    RequestSet now = session->AllowedBy(to, slice, within, answers);
+    if (now == Bdd::kFalse) return;
+    RequestSet node = session->bdd.Diff(now, session->AllowedBy(from, slice, now, answers));
     if (node != Bdd::kFalse) changed.push_back({slice, node});
+  };
+  if (auto touched = Touched(session)) {
+    for (const auto& [slice, within] : *touched) {
+      if (session->Tick()) break;
+      look(slice, within);
+    }
+    return changed;
+  }
+  for (uint32_t slice = 0; slice < session->slices.count() && !session->Tick(); ++slice) {
+    if (ContentOf(session, from, slice, answers) != ContentOf(session, to, slice, answers)) {
+      look(slice, session->domain);
+    }
   }
   return changed;
 }

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 #include <tuple>
+#include <unordered_map>
 
 #include "base/text.h"
 #include "reason/reasoner_impl.h"
@@ -148,19 +149,24 @@ class ExposureFinder {
   struct Pieces {
     Session::Places places;
     std::vector<RequestSet> distinct;
+    Session::Places samples;  // of what the way asks for; DENY rules say the same in the others
   };
   Pieces PiecesOf(size_t chain, const Way& way) {
     const Session::Chain& own = session_.chains()[chain];
     Pieces pieces;
+    std::unordered_map<uint64_t, RequestSet> known;
     session_.EachPlaceOf(way.sets, [&](uint32_t slice, RequestSet rest) {
-      RequestSet in = bdd_.And(session_.Free(chain, slice, Authorizers::kAgree), rest);
-      if (own.model->allow_filters > 1) in = bdd_.And(in, session_.At(own.admitted, slice));
-      if (in != Bdd::kFalse) {
-        pieces.places.push_back({slice, in});
-        pieces.distinct.push_back(in);
+      if (own.model->allow_filters > 1) rest = bdd_.And(rest, session_.At(own.admitted, slice));
+      auto [found, added] = known.try_emplace(uint64_t{session_.GroupOf(slice)} << 32 | rest);
+      if (added) {
+        found->second = session_.FreeOf(chain, slice, rest, Authorizers::kAgree);
+        pieces.samples.push_back({slice, rest});
+        pieces.distinct.push_back(found->second);
       }
-      return session_.Tick();
+      if (found->second != Bdd::kFalse) pieces.places.push_back({slice, found->second});
+      return added && session_.Tick();
     });
+    std::erase(pieces.distinct, Bdd::kFalse);
     std::sort(pieces.distinct.begin(), pieces.distinct.end());
     pieces.distinct.erase(std::unique(pieces.distinct.begin(), pieces.distinct.end()),
                           pieces.distinct.end());
@@ -221,7 +227,7 @@ class ExposureFinder {
       std::string path = RouteText(way.route->route->match);
       if (!path.empty()) row.conditions.push_back("route path " + path);
     }
-    AddExceptions(chain, way, &row);
+    AddExceptions(chain, pieces, &row);
     return row;
   }
 
@@ -299,25 +305,19 @@ class ExposureFinder {
   }
 
   // The DENY rules that take away a part of the way.
-  void AddExceptions(size_t chain, const Way& way, ExposureRow* row) {
-    const Session::Chain& own = session_.chains()[chain];
-    const std::vector<RuleInChain>& rules = own.model->rules;
+  void AddExceptions(size_t chain, const Pieces& pieces, ExposureRow* row) {
+    const std::vector<RuleInChain>& rules = session_.chains()[chain].model->rules;
     std::set<size_t> taking;
-    session_.EachPlaceOf(way.sets, [&](uint32_t slice, RequestSet rest) {
-      if (own.model->allow_filters > 1) rest = bdd_.And(rest, session_.At(own.admitted, slice));
+    for (const auto& [slice, rest] : pieces.samples) {
       RequestSet open = bdd_.And(session_.Open(chain, slice, Authorizers::kAgree), rest);
-      // Where all of it is left, none takes anything.
-      RequestSet left = session_.Free(chain, slice, Authorizers::kAgree);
-      if (open == Bdd::kFalse || bdd_.And(left, rest) == open) return session_.Tick();
+      if (open == Bdd::kFalse || session_.Tick()) continue;
       session_.EachRuleAt(chain, slice, [&](size_t rule, RequestSet denied) {
         bool deny = rules[rule].action == Rbac::Action::kDeny && !rules[rule].custom;
-        if (deny && taking.count(rule) == 0 && bdd_.And(open, denied) != Bdd::kFalse) {
-          taking.insert(rule);
-        }
+        bool touches = deny && bdd_.And(rest, denied) != Bdd::kFalse && taking.count(rule) == 0;
+        if (touches && bdd_.And(open, denied) != Bdd::kFalse) taking.insert(rule);
         return false;
       });
-      return session_.Tick();
-    });
+    }
     for (size_t rule : taking) {
       ExposureRow words;
       ExposureRow::Exception exception;

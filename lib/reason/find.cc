@@ -22,8 +22,7 @@ void Add(Session* session, uint32_t slice, RequestSet node, Found* found) {
 // What one set of a chain lets in of a region.
 RequestSet LetIn(Session* session, size_t chain, uint32_t slice, RequestSet wanted,
                  Authorizers answers) {
-  if (wanted == Bdd::kFalse) return wanted;
-  return session->bdd.And(session->Free(chain, slice, answers), wanted);
+  return session->FreeOf(chain, slice, wanted, answers);
 }
 
 }  // namespace
@@ -52,8 +51,9 @@ Answer Reasoner::Impl::FindAt(const PortModel::Side& at, const Region& region,
   std::function<RequestSet(uint32_t)> found_at;
   auto refused_at = [&](uint32_t slice) {
     RequestSet asked = session.bdd.And(session.domain, session.At(inside, slice));
-    return asked == Bdd::kFalse ? asked
-                                : session.bdd.Diff(asked, session.AllowedBy(0, slice, answers));
+    return asked == Bdd::kFalse
+               ? asked
+               : session.bdd.Diff(asked, session.AllowedBy(0, slice, asked, answers));
   };
   if (session.spent()) {
     answer.reason = SpentReason();

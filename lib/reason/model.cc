@@ -351,7 +351,13 @@ struct PortModel::Translator {
   // --- leaves
 
   Expr Text(Field field, const StringPattern& pattern, int rank = 2) {
-    if (!IsUnderstood(pattern)) {
+    bool understood = pattern.kind != StringPattern::Kind::kRegex;
+    if (!understood) {
+      auto [known, added] = understood_regexes.try_emplace(pattern.value, false);
+      if (added) known->second = IsUnderstood(pattern);
+      understood = known->second;
+    }
+    if (!understood) {
       return Opaque(space.name(field) + " ~ " + pattern.value,
                     "the pattern " + pattern.value + " is not understood");
     }
@@ -1740,10 +1746,11 @@ struct PortModel::Translator {
   bool foreign_identities = false, gateway_asks = false, host_case_matters = false;
   bool has_jwt = false, any_issuer = false, path_options_differ = false, any_gateway_ = false;
   std::set<std::string> issuers;
+  std::unordered_map<std::string, bool> understood_regexes;
 };
 
 PortModel::PortModel(const std::vector<Side>& sides, const Budget& budget)
-    : asked_(sides), space_(budget.classes, budget.nodes, budget.seconds) {
+    : asked_(sides), space_(budget.classes, budget.nodes, budget.seconds, sides.front().classes) {
   for (Side& side : asked_) {
     if (side.callers != nullptr) continue;
     own_callers_.push_back(std::make_unique<Callers>(side.world->mesh()));

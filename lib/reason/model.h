@@ -104,6 +104,7 @@ class PortModel {
     const ProxyConfig* ztunnel = nullptr;  // of an ambient workload
     // Of the world's mesh; nothing: they are collected anew.
     const Callers* callers = nullptr;
+    ClassMemory* classes = nullptr;  // may be none; the first side's counts
   };
 
   PortModel(const std::vector<Side>& sides, const Budget& budget);

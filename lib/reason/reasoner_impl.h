@@ -52,7 +52,7 @@ struct Reasoner::Impl {
   Impl(const World& w, const Budget& b) : world(w), budget(b), callers(w.mesh()) {}
 
   PortModel::Side SideOf(const Workload& workload, int port, const Door& door) const {
-    PortModel::Side side{&world, &workload, port, door, nullptr, &callers};
+    PortModel::Side side{&world, &workload, port, door, nullptr, &callers, &classes};
     if (workload.mode == ProxyMode::kAmbient) side.ztunnel = &ztunnels.Of(world, workload);
     return side;
   }
@@ -84,6 +84,7 @@ struct Reasoner::Impl {
   const uint64_t number = NextNumber();  // tells one from another that stood at its place
   Budget budget;
   Callers callers;
+  mutable ClassMemory classes;
   ZtunnelProxies ztunnels;
   mutable std::atomic<size_t> unconfirmed{0};
   mutable std::mutex unconfirmed_mutex;

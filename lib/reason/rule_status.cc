@@ -16,7 +16,7 @@ namespace {
 using RequestSet = Session::Node;
 
 // So many slices are compared to find a pleasant request.
-constexpr size_t kEnoughPlaces = 8;
+constexpr size_t kEnoughPlaces = 2;
 
 // One rule of a policy over all chains of a port: the same rule stands in the HTTP and in the TCP
 // chains, compiled apart.
@@ -67,10 +67,10 @@ class StatusFinder {
         if (decides == Bdd::kFalse) return session_.Tick();
         seen.decides = true;
         if (own.custom || own.action == Rbac::Action::kLog) return true;
-        RequestSet alone = Alone(number, chain, slice, decides);
+        RequestSet alone = Alone(number, chain, slice, rest, decides);
         if (alone == Bdd::kFalse) return session_.Tick();
         seen.alone = true;
-        RequestSet matters = IsDeny(own) ? bdd_.And(alone, LetInWithout(chain, slice)) : alone;
+        RequestSet matters = IsDeny(own) ? LetInWithout(chain, slice, rest, alone) : alone;
         if (matters == Bdd::kFalse) return session_.Tick();
         seen.matters = true;
         RequestSet sure = session_.Surely(matters);
@@ -93,9 +93,9 @@ class StatusFinder {
     for (auto [chain_number, rule_number] : own.uses) {
       const size_t chain = chain_number;
       EachPlace(chain, rule_number, [&](uint32_t slice, RequestSet rest) {
-        RequestSet what = by_denies ? session_.Open(chain, slice, Authorizers::kAgree)
-                                    : session_.Free(chain, slice, Authorizers::kAgree);
-        what = bdd_.And(what, rest);
+        RequestSet what = by_denies
+                              ? bdd_.And(session_.Open(chain, slice, Authorizers::kAgree), rest)
+                              : session_.FreeOf(chain, slice, rest, Authorizers::kAgree);
         if (what == Bdd::kFalse) return session_.Tick();
         Piece piece{what, {}};
         session_.EachRuleAt(chain, slice, [&](size_t rule, RequestSet other) {
@@ -149,28 +149,32 @@ class StatusFinder {
     if (own.custom) {
       return bdd_.And(matches, session_.At(session_.chains()[chain].token_ok, slice));
     }
-    return bdd_.And(matches, IsDeny(own) ? session_.Open(chain, slice, Authorizers::kAgree)
-                                         : session_.Free(chain, slice, Authorizers::kAgree));
+    if (IsDeny(own)) return bdd_.And(matches, session_.Open(chain, slice, Authorizers::kAgree));
+    return session_.FreeOf(chain, slice, matches, Authorizers::kAgree);
   }
-  RequestSet Alone(size_t number, size_t chain, uint32_t slice, RequestSet left) {
+  // What is left of a part of what a rule matches.
+  RequestSet Alone(size_t number, size_t chain, uint32_t slice, RequestSet matched,
+                   RequestSet left) {
     const RuleOverChains& own = rules_[number];
     session_.EachRuleAt(chain, slice, [&](size_t rule, RequestSet rest) {
       size_t at = number_of_[chain][rule];
       bool alike =
           at != number && rules_[at].action == own.action && rules_[at].custom == own.custom;
-      if (alike) left = bdd_.Diff(left, rest);
+      if (alike && bdd_.And(matched, rest) != Bdd::kFalse) left = bdd_.Diff(left, rest);
       return left == Bdd::kFalse;
     });
     return left;
   }
-  // What would pass behind the DENY rules.
-  RequestSet LetInWithout(size_t chain, uint32_t slice) {
+  // What of that would pass behind the DENY rules.
+  RequestSet LetInWithout(size_t chain, uint32_t slice, RequestSet matched, RequestSet alone) {
     const Session::Chain& own = session_.chains()[chain];
-    if (!own.one_filter) return session_.At(own.admitted, slice);
+    if (!own.one_filter) return bdd_.And(alone, session_.At(own.admitted, slice));
     RequestSet any = Bdd::kFalse;
     session_.EachRuleAt(chain, slice, [&](size_t rule, RequestSet rest) {
-      if (Session::Allows(own.model->rules[rule])) any = bdd_.Or(any, rest);
-      return any == Bdd::kTrue;
+      bool touches =
+          Session::Allows(own.model->rules[rule]) && bdd_.And(matched, rest) != Bdd::kFalse;
+      if (touches) any = bdd_.Or(any, bdd_.And(alone, rest));
+      return any == alone;
     });
     return any;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <unordered_map>
 
 namespace meshproof {
 
@@ -59,43 +60,72 @@ void Session::Start() {
   too_many_ = !slices.Cut(entry_limit_);
   if (too_many_) return;
   uses_.resize(std::max<size_t>(uses_.size(), slices.sets()));
-  free_.assign(chains_.size() * 2, std::vector<Node>(slices.count(), kUnknown));
+  Group();
 }
 
-Session::Node Session::Free(size_t chain, uint32_t slice, Authorizers answers) {
-  Node& known = free_[chain * 2 + static_cast<size_t>(answers)][slice];
-  if (known != kUnknown) return known;
-  Node left = Open(chain, slice, answers);
-  const ChainModel& own = *chains_[chain].model;
-  if (left != Bdd::kFalse) {
-    EachRuleAt(chain, slice, [&](size_t rule, Node rest) {
-      if (Denies(own.rules[rule])) left = bdd.Diff(left, rest);
-      return left == Bdd::kFalse;
-    });
+void Session::Group() {
+  std::vector<bool> counts(slices.sets(), false);
+  for (const Chain& chain : chains_) {
+    for (Set set : chain.open) counts[set] = true;
+    for (size_t rule = 0; rule < chain.rules.size(); ++rule) {
+      if (Denies(chain.model->rules[rule])) counts[chain.rules[rule]] = true;
+    }
   }
-  if (!bdd.exhausted()) known = left;
+  struct Hash {
+    size_t operator()(const std::vector<uint64_t>& numbers) const {
+      uint64_t hash = 0x9E3779B97F4A7C15ULL;
+      for (uint64_t number : numbers) {
+        hash = (hash ^ number) * 0xBF58476D1CE4E5B9ULL;
+        hash ^= hash >> 29;
+      }
+      return static_cast<size_t>(hash);
+    }
+  };
+  std::unordered_map<std::vector<uint64_t>, uint32_t, Hash> known;
+  std::vector<uint64_t> content;
+  for (uint32_t slice = 0; slice < slices.count(); ++slice) {
+    content.clear();
+    for (const Slices::Entry& entry : slices.EntriesAt(slice)) {
+      if (counts[entry.set]) content.push_back(uint64_t{entry.set} << 32 | entry.rest);
+    }
+    groups_.push_back(
+        known.try_emplace(content, static_cast<uint32_t>(known.size())).first->second);
+  }
+}
+
+Session::Node Session::FreeOf(size_t chain, uint32_t slice, Node wanted, Authorizers answers) {
+  if (wanted == Bdd::kFalse) return wanted;
+  Node left = bdd.And(wanted, Open(chain, slice, answers));
+  if (left == Bdd::kFalse) return left;
+  const ChainModel& own = *chains_[chain].model;
+  EachRuleAt(chain, slice, [&](size_t rule, Node rest) {
+    // Most rules have nothing to do with each other, which the cache knows of whole rules.
+    if (Denies(own.rules[rule]) && bdd.And(wanted, rest) != Bdd::kFalse) {
+      left = bdd.Diff(left, rest);
+    }
+    return left == Bdd::kFalse;
+  });
   return left;
 }
 
-Session::Node Session::Allowed(size_t chain, uint32_t slice, Authorizers answers) {
-  Node left = Free(chain, slice, answers);
-  if (left == Bdd::kFalse) return left;
-  const Chain& own = chains_[chain];
-  if (!own.one_filter) return bdd.And(left, At(own.admitted, slice));
-  Node any = Bdd::kFalse;
-  EachRuleAt(chain, slice, [&](size_t rule, Node rest) {
-    if (Allows(own.model->rules[rule])) any = bdd.Or(any, rest);
-    return any == Bdd::kTrue;
-  });
-  return bdd.And(left, any);
-}
-
-Session::Node Session::AllowedBy(size_t side, uint32_t slice, Authorizers answers) {
-  Node any = Bdd::kFalse;
+Session::Node Session::AllowedBy(size_t side, uint32_t slice, Node wanted, Authorizers answers) {
+  Node allowed = Bdd::kFalse;
   for (size_t chain = 0; chain < chains_.size(); ++chain) {
-    if (chains_[chain].side == side) any = bdd.Or(any, Allowed(chain, slice, answers));
+    const Chain& own = chains_[chain];
+    Node here = own.side == side ? bdd.And(wanted, Open(chain, slice, answers)) : Bdd::kFalse;
+    if (here == Bdd::kFalse) continue;
+    Node any = Bdd::kFalse;
+    if (!own.one_filter) {
+      any = bdd.And(here, At(own.admitted, slice));
+    } else {
+      EachRuleAt(chain, slice, [&](size_t rule, Node rest) {
+        if (Allows(own.model->rules[rule])) any = bdd.Or(any, bdd.And(here, rest));
+        return any == here;
+      });
+    }
+    allowed = bdd.Or(allowed, FreeOf(chain, slice, any, answers));
   }
-  return any;
+  return allowed;
 }
 
 bool Session::IsPossible(Node node) {
@@ -108,16 +138,26 @@ Session::Chosen Session::Choose(const Places& places, size_t side) {
   int fewest_missed = std::numeric_limits<int>::max();
   double best_cost = 0;
   Slices::Place best;
+  struct Preferred {
+    Node node = Bdd::kFalse;
+    int missed = 0;
+    double cost = 0;
+  };
+  std::unordered_map<Node, Preferred> known;
   for (const Slices::Place& place : places) {
     int rank = slices.RankOf(place.slice);
     if (fewest_missed == 0 && rank >= best_cost) continue;
-    int missed = 0;
-    Node node = model.Prefer(place.rest, side, &missed);
-    double cost = rank + space.CostOf(node);
-    if (missed > fewest_missed || (missed == fewest_missed && cost >= best_cost)) continue;
-    fewest_missed = missed;
+    auto [found, added] = known.try_emplace(place.rest);
+    Preferred& own = found->second;
+    if (added) {
+      own.node = model.Prefer(place.rest, side, &own.missed);
+      own.cost = space.CostOf(own.node);
+    }
+    double cost = rank + own.cost;
+    if (own.missed > fewest_missed || (own.missed == fewest_missed && cost >= best_cost)) continue;
+    fewest_missed = own.missed;
     best_cost = cost;
-    best = {place.slice, node};
+    best = {place.slice, own.node};
   }
   Chosen chosen{best.slice, space.Pick(best.rest)};
   if (slices.path()) space.Move(&chosen.point, *slices.path(), slices.PathOf(best.slice));

@@ -48,12 +48,13 @@ class Session {
   Node Open(size_t chain, uint32_t slice, Authorizers answers) {
     return bdd.And(domain, At(chains_[chain].open[static_cast<size_t>(answers)], slice));
   }
-  // And what they leave of it.
-  Node Free(size_t chain, uint32_t slice, Authorizers answers);
-  // What an ALLOW rule or the lack of any lets in.
-  Node Allowed(size_t chain, uint32_t slice, Authorizers answers);
-  // What a side lets in.
-  Node AllowedBy(size_t side, uint32_t slice, Authorizers answers);
+  // What DENY rules and all filters but the ALLOW rules' make of a request is the same in all
+  // slices of a group.
+  uint32_t GroupOf(uint32_t slice) const { return groups_[slice]; }
+  // And what they leave of `wanted`.
+  Node FreeOf(size_t chain, uint32_t slice, Node wanted, Authorizers answers);
+  // What a side lets in of `wanted`.
+  Node AllowedBy(size_t side, uint32_t slice, Node wanted, Authorizers answers);
 
   // Visits the rules of a chain that say something in a slice, until `visit` has seen enough.
   // Visit: bool(size_t rule, Node rest).
@@ -128,14 +129,14 @@ class Session {
   struct Use {
     size_t chain = 0, rule = 0;
   };
-  static constexpr Node kUnknown = 0xFFFFFFFF;
 
+  void Group();
   Node Answered(Expr expr, Authorizers answers);
 
   std::vector<bool> authorizers_, opaque_;
   std::vector<Chain> chains_;
-  std::vector<std::vector<Use>> uses_;   // by set
-  std::vector<std::vector<Node>> free_;  // by chain and answers, then by slice
+  std::vector<std::vector<Use>> uses_;  // by set
+  std::vector<uint32_t> groups_;        // by slice
   size_t entry_limit_ = 0;
   bool too_many_ = false;
 };

@@ -36,12 +36,14 @@ bool Slices::Cut(size_t limit) {
   std::vector<size_t> ends(classes + 1, 0);
   for (Set set = 0; set < sets_.size(); ++set) {
     if (!sets_[set].asks_path) continue;
+    size_t before = seen.size();
     bool stopped = space_.EachClass(*path_, sets_[set].node, [&](uint32_t at, Node rest) {
       seen.push_back({at, {set, rest}});
       ++ends[at + 1];
       return seen.size() > limit;
     });
     if (stopped) return false;
+    sets_[set].places.reserve(seen.size() - before);
   }
   for (size_t at = 0; at < classes; ++at) ends[at + 1] += ends[at];
   std::vector<Entry> sorted(seen.size());

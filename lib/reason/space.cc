@@ -48,8 +48,8 @@ bool InAny(const std::vector<CidrRange>& ranges, const IpAddress& address) {
 
 }  // namespace
 
-Space::Space(size_t class_limit, size_t node_limit, double seconds)
-    : class_limit_(class_limit), bdd_(std::make_unique<Bdd>(node_limit, seconds)) {
+Space::Space(size_t class_limit, size_t node_limit, double seconds, ClassMemory* memory)
+    : class_limit_(class_limit), memory_(memory), bdd_(std::make_unique<Bdd>(node_limit, seconds)) {
   exprs_.push_back({Op::kConstant, 0, 0});
   exprs_.push_back({Op::kConstant, 1, 0});
 }
@@ -266,19 +266,27 @@ void Space::BuildAddressClasses(Field* field, const std::vector<CidrRange>& bloc
   }
 }
 
+std::shared_ptr<const StringClasses> Space::ClassesOf(const Field& field) const {
+  auto build = [&] {
+    return BuildStringClasses(field.patterns, field.domain.get(), field.candidates, class_limit_);
+  };
+  if (memory_ == nullptr) return std::make_shared<const StringClasses>(build());
+  return memory_->Get(
+      ClassMemory::KeyOf(field.patterns, *field.domain, field.candidates, class_limit_), build);
+}
+
 bool Space::Build() {
   for (Field& field : fields_) {
     switch (field.kind) {
       case Field::Kind::kText:
       case Field::Kind::kTextSet:
-        field.classes =
-            BuildStringClasses(field.patterns, field.domain.get(), field.candidates, class_limit_);
-        if (field.classes.too_many ||
-            (field.kind == Field::Kind::kTextSet && field.classes.classes.size() > 2000)) {
+        field.classes = ClassesOf(field);
+        if (field.classes->too_many ||
+            (field.kind == Field::Kind::kTextSet && field.classes->classes.size() > 2000)) {
           exhausted_field_ = field.name;
           return false;
         }
-        for (const auto& own : field.classes.classes) field.ranks.push_back(own.rank);
+        for (const auto& own : field.classes->classes) field.ranks.push_back(own.rank);
         if (field.absent) field.ranks.push_back(0);
         break;
       case Field::Kind::kAddress: {
@@ -307,24 +315,24 @@ bool Space::Build() {
         field.bits = static_cast<uint32_t>(field.ranks.size());
         break;
       case Field::Kind::kText:
-        field.by_left.resize(field.classes.lefts);
-        for (uint32_t i = 0; i < field.classes.classes.size(); ++i) {
-          const StringClasses::Class& own = field.classes.classes[i];
+        field.by_left.resize(field.classes->lefts);
+        for (uint32_t i = 0; i < field.classes->classes.size(); ++i) {
+          const StringClasses::Class& own = field.classes->classes[i];
           field.by_left[own.left].emplace_back(own.right, i);
         }
         if (field.absent) {
-          field.by_left.push_back({{0, static_cast<uint32_t>(field.classes.classes.size())}});
+          field.by_left.push_back({{0, static_cast<uint32_t>(field.classes->classes.size())}});
         }
         for (auto& pairs : field.by_left) std::sort(pairs.begin(), pairs.end());
         for (uint32_t i = 0; i < field.ranks.size(); ++i) field.by_rank.push_back(i);
         std::stable_sort(field.by_rank.begin(), field.by_rank.end(),
                          [&](uint32_t a, uint32_t b) { return field.ranks[a] < field.ranks[b]; });
-        field.by_right.resize(std::max<size_t>(field.classes.rights, 1));
+        field.by_right.resize(std::max<size_t>(field.classes->rights, 1));
         for (uint32_t at : field.by_rank) {
-          bool absent = at >= field.classes.classes.size();
-          field.by_right[absent ? 0 : field.classes.classes[at].right].push_back(at);
+          bool absent = at >= field.classes->classes.size();
+          field.by_right[absent ? 0 : field.classes->classes[at].right].push_back(at);
         }
-        field.right_bits = BitsFor(field.classes.rights);
+        field.right_bits = BitsFor(field.classes->rights);
         field.bits = BitsFor(field.by_left.size()) + field.right_bits;
         break;
       default:
@@ -352,7 +360,7 @@ Space::Block Space::LeftBlock(const Field& field) {
 }
 
 Space::Block Space::RightBlock(const Field& field) {
-  return {field.first + field.bits - field.right_bits, field.right_bits, field.classes.rights};
+  return {field.first + field.bits - field.right_bits, field.right_bits, field.classes->rights};
 }
 
 // The union of classes.
@@ -361,9 +369,9 @@ Space::Node Space::Members(const Field& field, const std::vector<uint32_t>& clas
   if (field.kind != Field::Kind::kText) return MembersIn(LeftBlock(field), classes, 0, 0);
   Node any = Bdd::kFalse;
   for (uint32_t at : classes) {
-    bool absent = at >= field.classes.classes.size();
-    uint32_t left = absent ? field.classes.lefts : field.classes.classes[at].left;
-    uint32_t right = absent ? 0 : field.classes.classes[at].right;
+    bool absent = at >= field.classes->classes.size();
+    uint32_t left = absent ? field.classes->lefts : field.classes->classes[at].left;
+    uint32_t right = absent ? 0 : field.classes->classes[at].right;
     any = bdd_->Or(any, bdd_->And(MembersIn(LeftBlock(field), {left}, 0, 0),
                                   MembersIn(RightBlock(field), {right}, 0, 0)));
   }
@@ -434,7 +442,7 @@ bool Space::AsksAbout(FieldId field, Node node) const {
 
 Space::Node Space::AtClass(FieldId field, uint32_t at, Node node) const {
   const Field& own = fields_[field];
-  const StringClasses::Class& cls = own.classes.classes[at];
+  const StringClasses::Class& cls = own.classes->classes[at];
   uint32_t code = cls.left << own.right_bits | cls.right;
   uint32_t end = own.first + own.bits;
   while (node > Bdd::kTrue && bdd_->VariableOf(node) < end) {
@@ -472,7 +480,7 @@ bool Space::EachLeft(const Field& field, Node node, uint32_t bit, uint32_t code,
   }
   uint32_t last = std::min(code + (uint32_t{1} << (left.bits - bit)) - 1, left.count - 1);
   bool asks_right = node > Bdd::kTrue && bdd_->VariableOf(node) < field.first + field.bits;
-  if (asks_right && last - code >= field.classes.rights) {
+  if (asks_right && last - code >= field.classes->rights) {
     return EachRight(field, node, 0, 0, {code, last}, visit);
   }
   for (uint32_t at = code; at <= last; ++at) {
@@ -499,7 +507,7 @@ bool Space::EachRight(const Field& field, Node node, uint32_t bit, uint32_t code
   uint32_t last = std::min(code + (uint32_t{1} << (right.bits - bit)) - 1, right.count - 1);
   for (uint32_t at = code; at <= last; ++at) {
     for (uint32_t cls : field.by_right[at]) {
-      uint32_t left = field.classes.classes[cls].left;
+      uint32_t left = field.classes->classes[cls].left;
       if (left >= lefts.first && left <= lefts.second && visit(cls, node)) return true;
     }
   }
@@ -519,19 +527,19 @@ Space::Node Space::Leaf(const ExprNode& expr) {
   };
   switch (expr.op) {
     case Op::kPattern: {
-      if (set) return any_of(field.classes.members[expr.b]);
-      const StringClasses::Half& half = field.classes.halves[expr.b];
+      if (set) return any_of(field.classes->members[expr.b]);
+      const StringClasses::Half& half = field.classes->halves[expr.b];
       if (half.members.empty()) return Bdd::kFalse;
       Node node = MembersIn(half.left ? LeftBlock(field) : RightBlock(field), half.members, 0, 0);
       // "No text" has a right half only for form's sake.
       if (half.left || !field.absent) return node;
-      return bdd_->Diff(node, MembersIn(LeftBlock(field), {field.classes.lefts}, 0, 0));
+      return bdd_->Diff(node, MembersIn(LeftBlock(field), {field.classes->lefts}, 0, 0));
     }
     case Op::kPresent: {
       if (!set) {
-        return bdd_->Not(MembersIn(LeftBlock(field), {field.classes.lefts}, 0, 0));
+        return bdd_->Not(MembersIn(LeftBlock(field), {field.classes->lefts}, 0, 0));
       }
-      std::vector<uint32_t> all(field.classes.classes.size());
+      std::vector<uint32_t> all(field.classes->classes.size());
       for (uint32_t i = 0; i < all.size(); ++i) all[i] = i;
       return any_of(all);
     }
@@ -544,8 +552,8 @@ Space::Node Space::Leaf(const ExprNode& expr) {
     case Op::kShows: {
       const std::vector<std::string>& texts = shown_texts_[expr.b];
       std::vector<uint32_t> classes;
-      for (uint32_t i = 0; i < field.classes.classes.size(); ++i) {
-        const std::string& text = field.classes.classes[i].text;
+      for (uint32_t i = 0; i < field.classes->classes.size(); ++i) {
+        const std::string& text = field.classes->classes[i].text;
         if (std::find(texts.begin(), texts.end(), text) != texts.end()) classes.push_back(i);
       }
       return any_of(classes);
@@ -688,7 +696,8 @@ void Space::ExploreRight(const Field& field, Node node, uint32_t bit, uint32_t c
   if (node == Bdd::kFalse) return;
   Block right = RightBlock(field);
   auto left_of = [&](uint32_t at) {
-    return at < field.classes.classes.size() ? field.classes.classes[at].left : field.classes.lefts;
+    return at < field.classes->classes.size() ? field.classes->classes[at].left
+                                              : field.classes->lefts;
   };
   // The first of `classes`, which are in the order of their ranks, that lies in the range.
   auto offer = [&](const std::vector<uint32_t>& classes, double below) {
@@ -807,15 +816,15 @@ size_t Space::ClassCount(FieldId field) const {
 std::optional<std::string> Space::TextOf(FieldId field, const Point& point) const {
   const Field& own = fields_[field];
   uint32_t at = point.Class(field);
-  if (at >= own.classes.classes.size()) return std::nullopt;
-  return own.classes.classes[at].text;
+  if (at >= own.classes->classes.size()) return std::nullopt;
+  return own.classes->classes[at].text;
 }
 
 std::vector<std::string> Space::TextsOf(FieldId field, const Point& point) const {
   std::vector<std::string> texts;
   const Field& own = fields_[field];
-  for (uint32_t i = 0; i < own.classes.classes.size(); ++i) {
-    if (point.Has(field, i)) texts.push_back(own.classes.classes[i].text);
+  for (uint32_t i = 0; i < own.classes->classes.size(); ++i) {
+    if (point.Has(field, i)) texts.push_back(own.classes->classes[i].text);
   }
   return texts;
 }
@@ -861,9 +870,9 @@ bool Space::Holds(Node node, const Point& point) const {
     uint32_t bit = variable - field.first;
     uint32_t code = point.codes_[at];
     if (field.kind == Field::Kind::kText) {
-      bool absent = code >= field.classes.classes.size();
-      uint32_t left = absent ? field.classes.lefts : field.classes.classes[code].left;
-      uint32_t right = absent ? 0 : field.classes.classes[code].right;
+      bool absent = code >= field.classes->classes.size();
+      uint32_t left = absent ? field.classes->lefts : field.classes->classes[code].left;
+      uint32_t right = absent ? 0 : field.classes->classes[code].right;
       code = left << field.right_bits | right;
     }
     bool value = field.kind == Field::Kind::kTextSet ? point.sets_[at][bit]

@@ -32,7 +32,8 @@ class Space {
   using FieldId = uint32_t;
   using Node = Bdd::Node;
 
-  Space(size_t class_limit, size_t node_limit, double seconds);
+  // Without `memory` classes are not shared with other spaces.
+  Space(size_t class_limit, size_t node_limit, double seconds, ClassMemory* memory = nullptr);
 
   // Fields. `order` decides the place in the diagrams (smaller is nearer to the
   // top), `name` finds the field again. A text field holds one text or, where
@@ -173,7 +174,7 @@ class Space {
     std::vector<StringPattern> patterns;
     std::map<StringPattern, uint32_t> pattern_ids;
     std::vector<StringCandidate> candidates;
-    StringClasses classes;
+    std::shared_ptr<const StringClasses> classes;
     std::vector<CidrRange> within, blocks;
     std::string group;
     std::vector<std::pair<IpAddress, int>> addresses;
@@ -208,6 +209,7 @@ class Space {
   };
 
   FieldId AddField(Field field);
+  std::shared_ptr<const StringClasses> ClassesOf(const Field& field) const;
   Expr Intern(Op op, uint32_t a, uint32_t b);
   void BuildAddressClasses(Field* field, const std::vector<CidrRange>& blocks);
   Node Members(const Field& field, const std::vector<uint32_t>& classes);
@@ -243,6 +245,7 @@ class Space {
                     std::pair<uint32_t, uint32_t> lefts, Choice* best);
 
   size_t class_limit_;
+  ClassMemory* memory_;
   std::unique_ptr<Bdd> bdd_;
   std::vector<Field> fields_;
   std::vector<uint32_t> field_of_variable_;

@@ -19,7 +19,7 @@ constexpr int kNoNode = -1;
 
 class RegexDomain : public StringDomain {
  public:
-  explicit RegexDomain(std::string_view pattern) {
+  explicit RegexDomain(std::string_view pattern) : name_("~" + std::string(pattern)) {
     valid_ = nfa_.AddPattern(pattern).has_value();
     Intern(nfa_.Start());
   }
@@ -36,6 +36,7 @@ class RegexDomain : public StringDomain {
   }
   bool Accepts(int state) const override { return accepts_[static_cast<size_t>(state)]; }
   std::vector<ByteSet> Alphabet() const override { return nfa_.Alphabet(); }
+  std::string Name() const override { return name_; }
 
  private:
   static constexpr int kUnknown = -2;
@@ -50,6 +51,7 @@ class RegexDomain : public StringDomain {
     return found->second;
   }
 
+  std::string name_;
   Nfa nfa_;
   bool valid_ = false;
   std::map<std::vector<Nfa::State>, int> ids_;
@@ -107,6 +109,18 @@ class NormalizedPathDomain : public StringDomain {
     return sets;
   }
 
+  std::string Name() const override {
+    return std::string(query_ ? "?" : "/") + (options_.normalize ? "n" : "") +
+           (options_.merge_slashes ? "m" : "") +
+           std::to_string(static_cast<int>(options_.escaped_slashes));
+  }
+
+  // Outside an escape digits are like letters, and what may follow `%` may follow a letter.
+  bool IsPlain(int state) const override { return state % kEscapes == 0; }
+  std::vector<ByteSet> PlainAlphabet() const override {
+    return {bytes_, query_bytes_, ByteSet::Of("/"), ByteSet::Of("."), ByteSet::Of("?")};
+  }
+
  private:
   // kFirst: behind the first slash; kSlashes: the path is `//`, all that is
   // left of slashes.
@@ -161,7 +175,7 @@ class Trie {
       if (next == kNoNode) {
         next = static_cast<int>(nodes_.size());
         nodes_[Index(node)].bytes.push_back(byte);
-        moves_.emplace(Key(node, byte), next);
+        nodes_[Index(node)].next.push_back(next);
         nodes_.emplace_back();
       }
       node = next;
@@ -169,8 +183,11 @@ class Trie {
     return node;
   }
   int Next(int node, uint8_t byte) const {
-    auto found = moves_.find(Key(node, byte));
-    return found == moves_.end() ? kNoNode : found->second;
+    const Node& own = nodes_[Index(node)];
+    for (size_t i = 0; i < own.bytes.size(); ++i) {
+      if (own.bytes[i] == byte) return own.next[i];
+    }
+    return kNoNode;
   }
   const std::vector<uint8_t>& Bytes(int node) const { return nodes_[Index(node)].bytes; }
   void MarkExact(int node) { nodes_[Index(node)].exact = true; }
@@ -180,18 +197,19 @@ class Trie {
   size_t size() const { return nodes_.size(); }
   template <typename Visit>
   void EachMove(Visit visit) const {
-    for (const auto& [key, to] : moves_) visit(static_cast<int>(key >> 8), to);
+    for (size_t from = 0; from < nodes_.size(); ++from) {
+      for (int to : nodes_[from].next) visit(static_cast<int>(from), to);
+    }
   }
 
  protected:
   struct Node {
     std::vector<uint8_t> bytes;
+    std::vector<int> next;  // behind each of the bytes
     bool exact = false, prefix = false;
   };
   static size_t Index(int node) { return static_cast<size_t>(node); }
-  static uint64_t Key(int node, uint8_t byte) { return static_cast<uint64_t>(node) << 8 | byte; }
   std::vector<Node> nodes_;
-  std::unordered_map<uint64_t, int> moves_;
 };
 
 // Aho-Corasick over the suffixes: the state is the longest piece of a suffix
@@ -223,9 +241,21 @@ class SuffixAutomaton {
       if (node != 0) interesting_[at] = interesting_[fail];
       for (uint8_t byte : trie_.Bytes(node)) interesting_[at].Add(byte);
     }
+    if (count > kTableLimit) return;
+    table_.resize(count);
+    for (int node : order) {
+      for (size_t byte = 0; byte < 256; ++byte) {
+        int next = trie_.Next(node, static_cast<uint8_t>(byte));
+        auto at = static_cast<size_t>(node);
+        table_[at][byte] = next != kNoNode ? next
+                           : node == 0     ? 0
+                                           : table_[static_cast<size_t>(fail_[at])][byte];
+      }
+    }
   }
 
   int Step(int node, uint8_t byte) const {
+    if (!table_.empty()) return table_[static_cast<size_t>(node)][byte];
     while (true) {
       int next = trie_.Next(node, byte);
       if (next != kNoNode) return next;
@@ -245,7 +275,9 @@ class SuffixAutomaton {
 
  private:
   Trie trie_;
+  static constexpr size_t kTableLimit = 2048;
   std::vector<int> fail_, output_;
+  std::vector<std::array<int, 256>> table_;  // all moves, where there are few nodes
   std::vector<ByteSet> interesting_;
 };
 
@@ -352,7 +384,8 @@ class Builder {
     for (const StringPattern& pattern : patterns) Add(pattern);
     suffixes_.Finish();
     subsets_ = std::make_unique<SubsetAutomaton>(nfa_);
-    GroupBytes();
+    groups_ = GroupBytes(domain_.Alphabet());
+    plain_groups_ = GroupBytes(domain_.PlainAlphabet());
   }
 
   StringClasses Build(const std::vector<StringCandidate>& candidates) {
@@ -402,18 +435,20 @@ class Builder {
 
   // Bytes that neither the subset automaton nor the domain tells apart,
   // pleasant ones first.
-  void GroupBytes() {
+  std::vector<std::vector<uint8_t>> GroupBytes(const std::vector<ByteSet>& of_domain) const {
     std::vector<ByteSet> alphabet = nfa_.Alphabet();
-    for (ByteSet& set : domain_.Alphabet()) alphabet.push_back(set);
+    alphabet.insert(alphabet.end(), of_domain.begin(), of_domain.end());
+    std::vector<std::vector<uint8_t>> groups;
     std::map<std::vector<bool>, size_t> known;
     for (uint8_t byte : PleasantOrder()) {
       std::vector<bool> signature;
       signature.reserve(alphabet.size());
       for (const ByteSet& set : alphabet) signature.push_back(set.Has(byte));
-      auto [found, added] = known.try_emplace(std::move(signature), groups_.size());
-      if (added) groups_.emplace_back();
-      groups_[found->second].push_back(byte);
+      auto [found, added] = known.try_emplace(std::move(signature), groups.size());
+      if (added) groups.emplace_back();
+      groups[found->second].push_back(byte);
     }
+    return groups;
   }
 
   State First() const {
@@ -449,7 +484,16 @@ class Builder {
       uint8_t byte;
     };
     std::vector<Visit> visits = {{First(), 0, 0}};
-    std::unordered_map<State, uint32_t, StateHash> seen = {{visits[0].state, 0}};
+    // Open addressing: the number of a visit and one, 0 where there is none.
+    std::vector<uint32_t> seen(1024, 0);
+    auto slot_of = [&](const State& state) {
+      size_t at = StateHash()(state) & (seen.size() - 1);
+      while (seen[at] != 0 && visits[seen[at] - 1].state != state) {
+        at = (at + 1) & (seen.size() - 1);
+      }
+      return at;
+    };
+    seen[slot_of(visits[0].state)] = 1;
     for (uint32_t i = 0; i < visits.size(); ++i) {
       State state = visits[i].state;
       if (domain_.Accepts(state.domain)) {
@@ -468,15 +512,19 @@ class Builder {
       auto follow = [&](uint8_t byte) {
         State next = state;
         if (!Advance(byte, &next)) return;
-        if (seen.try_emplace(next, static_cast<uint32_t>(visits.size())).second) {
-          visits.push_back({next, i, byte});
-        }
+        size_t slot = slot_of(next);
+        if (seen[slot] != 0) return;
+        visits.push_back({next, i, byte});
+        seen[slot] = static_cast<uint32_t>(visits.size());
+        if (visits.size() * 2 < seen.size()) return;
+        seen.assign(seen.size() * 2, 0);
+        for (uint32_t at = 0; at < visits.size(); ++at) seen[slot_of(visits[at].state)] = at + 1;
       };
       ByteSet named = suffixes_.Interesting(state.suffix);
       if (state.node != kNoNode) {
         for (uint8_t byte : trie_.Bytes(state.node)) named.Add(byte);
       }
-      for (const auto& group : groups_) {
+      for (const auto& group : domain_.IsPlain(state.domain) ? plain_groups_ : groups_) {
         bool other = false;
         for (uint8_t byte : group) {
           if (named.Has(byte)) {
@@ -600,7 +648,7 @@ class Builder {
   Nfa nfa_;
   std::unique_ptr<SubsetAutomaton> subsets_;
   std::vector<Place> places_;
-  std::vector<std::vector<uint8_t>> groups_;
+  std::vector<std::vector<uint8_t>> groups_, plain_groups_;
   std::unordered_map<Key, uint32_t, KeyHash> ids_;
   std::vector<Key> keys_;
 };
@@ -618,6 +666,46 @@ std::unique_ptr<StringDomain> PathDomain(const PathOptions& options, bool query)
 StringClasses BuildStringClasses(const std::vector<StringPattern>& patterns, StringDomain* domain,
                                  const std::vector<StringCandidate>& candidates, size_t limit) {
   return Builder(patterns, domain, limit).Build(candidates);
+}
+
+std::string ClassMemory::KeyOf(const std::vector<StringPattern>& patterns,
+                               const StringDomain& domain,
+                               const std::vector<StringCandidate>& candidates, size_t limit) {
+  std::string key;
+  auto add = [&](std::string_view text, int number) {
+    key += std::to_string(text.size());
+    key += ':';
+    key += text;
+    key += std::to_string(number);
+    key += ',';
+  };
+  add(domain.Name(), 0);
+  add(std::to_string(limit), 0);
+  for (const StringPattern& pattern : patterns) {
+    add(pattern.value, static_cast<int>(pattern.kind) * 2 + (pattern.ignore_case ? 1 : 0));
+  }
+  key += '|';
+  for (const StringCandidate& candidate : candidates) add(candidate.text, candidate.rank);
+  return key;
+}
+
+std::shared_ptr<const StringClasses> ClassMemory::Get(const std::string& key,
+                                                      const std::function<StringClasses()>& build) {
+  constexpr size_t kRoom = 200'000;
+  {
+    std::lock_guard lock(mutex_);
+    auto known = known_.find(key);
+    if (known != known_.end()) return known->second;
+  }
+  auto made = std::make_shared<const StringClasses>(build());
+  std::lock_guard lock(mutex_);
+  classes_ += made->classes.size() + 1;
+  if (classes_ > kRoom) {
+    known_.clear();
+    classes_ = made->classes.size() + 1;
+  }
+  known_.emplace(key, made);
+  return made;
 }
 
 bool IsUnderstood(const StringPattern& pattern) {

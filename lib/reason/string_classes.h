@@ -3,9 +3,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -25,6 +27,12 @@ class StringDomain {
   virtual bool Accepts(int state) const = 0;
   // Sets of bytes that together tell apart all bytes that Step tells apart.
   virtual std::vector<ByteSet> Alphabet() const = 0;
+  // Equal for equal domains, and for no others.
+  virtual std::string Name() const = 0;
+  // A coarser alphabet for most states: what follows one byte in such a state may also follow any
+  // more pleasant byte (see PleasantOrder) of the same sets.
+  virtual bool IsPlain(int) const { return false; }
+  virtual std::vector<ByteSet> PlainAlphabet() const { return Alphabet(); }
 };
 
 // The texts that a pattern (of Nfa's kind) matches.
@@ -78,5 +86,19 @@ StringClasses BuildStringClasses(const std::vector<StringPattern>& patterns, Str
                                  const std::vector<StringCandidate>& candidates, size_t limit);
 
 bool IsUnderstood(const StringPattern& pattern);
+
+// Keeps classes that several questions need, as long as there is room. Thread-safe.
+class ClassMemory {
+ public:
+  static std::string KeyOf(const std::vector<StringPattern>& patterns, const StringDomain& domain,
+                           const std::vector<StringCandidate>& candidates, size_t limit);
+  std::shared_ptr<const StringClasses> Get(const std::string& key,
+                                           const std::function<StringClasses()>& build);
+
+ private:
+  std::mutex mutex_;
+  std::unordered_map<std::string, std::shared_ptr<const StringClasses>> known_;
+  size_t classes_ = 0;  // of all of them
+};
 
 }  // namespace meshproof

@@ -95,6 +95,54 @@ TEST_CASE("classes: every text of a tiny alphabet lies in the class that its pat
   }
 }
 
+TEST_CASE("classes: escapes in normalized paths") {
+  std::vector<std::string> texts = {""};
+  for (size_t i = 0; texts[i].size() < 6; ++i) {
+    for (char c : std::string("/%41a.")) texts.push_back(texts[i] + c);
+  }
+  std::mt19937 random(13);
+  for (int round = 0; round < 60; ++round) {
+    PathOptions options;
+    options.normalize = round % 4 != 0;
+    options.merge_slashes = round % 3 == 0;
+    static const std::vector<std::string> kRegexes = {"/[^/]+", "/.*%.*", "(/[a-z%]+)+", "/%4.*",
+                                                      ".*[0-9]"};
+    std::vector<StringPattern> patterns(1 + random() % 5);
+    for (StringPattern& pattern : patterns) {
+      pattern.kind = static_cast<StringPattern::Kind>(random() % 5);
+      pattern.value = pattern.kind == StringPattern::Kind::kRegex
+                          ? kRegexes[random() % kRegexes.size()]
+                          : RandomText(&random, "/%41a.", 4);
+    }
+    auto domain = PathDomain(options, false);
+    StringClasses classes = BuildStringClasses(patterns, domain.get(), {}, 5000);
+    REQUIRE_FALSE(classes.too_many);
+    auto signature_of = [&](const std::string& text) {
+      std::vector<bool> signature;
+      for (const auto& pattern : patterns) signature.push_back(MatcherOf(pattern).Matches(text));
+      return signature;
+    };
+    auto in_domain = [&](const std::string& text) {
+      int state = domain->Start();
+      for (char c : text) {
+        state = domain->Step(state, static_cast<uint8_t>(c));
+        if (state == StringDomain::kDead) return false;
+      }
+      return domain->Accepts(state);
+    };
+    std::set<std::vector<bool>> by_classes, by_texts;
+    for (const auto& one : classes.classes) {
+      CAPTURE(one.text);
+      CHECK(in_domain(one.text));
+      by_classes.insert(signature_of(one.text));
+    }
+    for (const auto& text : texts) {
+      if (in_domain(text)) by_texts.insert(signature_of(text));
+    }
+    for (const auto& signature : by_texts) CHECK(by_classes.count(signature) == 1);
+  }
+}
+
 TEST_CASE("classes: too many for the budget is said, not guessed") {
   std::vector<StringPattern> patterns;
   for (int i = 0; i < 60; ++i) {
