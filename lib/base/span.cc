@@ -37,6 +37,7 @@ SourceFile::SourceFile(std::string name, std::string text)
 
 const std::vector<uint32_t>& SourceFile::Starts() const {
   std::call_once(once_, [this] {
+    starts_.reserve(1 + static_cast<size_t>(std::count(text_.begin(), text_.end(), '\n')));
     starts_.push_back(0);
     for (size_t at = text_.find('\n'); at != std::string::npos; at = text_.find('\n', at + 1)) {
       starts_.push_back(static_cast<uint32_t>(at + 1));

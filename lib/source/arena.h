@@ -62,7 +62,7 @@ class Document::Arena {
 
   // A block is a part of what there is already, so that little of the last one stays unused.
   void AddBlock(size_t bytes) {
-    size_t size = std::max(bytes, std::clamp(total_ / 8, kSmallest, kLargest));
+    size_t size = std::max(bytes, std::clamp(total_ / 16, kSmallest, kLargest));
     // `new char[]` is aligned for every type and, unlike make_unique, leaves the block unwritten.
     blocks_.emplace_back(new char[size]);
     free_ = blocks_.back().get();

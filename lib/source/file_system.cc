@@ -19,17 +19,15 @@ Error LastError() {
 }
 
 Result<std::string> ReadAllOf(int descriptor) {
-  std::string text;
-  struct stat status{};
-  if (::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0) {
-    text.reserve(static_cast<size_t>(status.st_size) + 1);
-  }
+  // A file's own size and room to find its end, so that it is never copied and no small one of
+  // many keeps a large buffer.
   constexpr size_t kStep = size_t{1} << 16;
+  struct stat status{};
+  const bool regular = ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
+  std::string text(regular ? static_cast<size_t>(status.st_size) + 1 : kStep, '\0');
   size_t size = 0;
   while (true) {
-    if (text.size() - size < kStep / 2) {
-      text.resize(std::max(size + kStep, std::min(text.capacity(), size * 2)));
-    }
+    if (size == text.size()) text.resize(size + std::max(size, kStep));
     ssize_t got = ::read(descriptor, text.data() + size, text.size() - size);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return LastError();

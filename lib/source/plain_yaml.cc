@@ -1,16 +1,17 @@
 // The YAML that kubectl, helm and kustomize print, in one pass over its bytes: mappings and
 // sequences in blocks (sequences also at the column of their key, collections also behind `- `),
-// plain and quoted scalars of one line, literal blocks without an indentation indicator,
+// plain and quoted scalars, also folded over lines without an empty one between, literal blocks
+// without an indentation indicator,
 // collections between brackets on one line, comments, `---` and `...`. Everything else - anchors,
 // aliases, tags, merge keys, `? ` keys, keys that Kubernetes spells anew or that stand twice,
-// scalars and brackets over several lines, directives, tabs and carriage returns in front of
+// brackets over several lines, directives, tabs and carriage returns in front of
 // content, a line at a column where nothing is open - makes the reader give the whole document up,
 // and the general one reads it.
 //
 // Why that suffices: a document is taken only if each of its lines is, in the column of an open
-// collection, a key with its `:`, a `- `, a comment, blank, or a line of a literal block. In these
-// lines a token's meaning and end depend on its line alone (a plain scalar that went on would need
-// a deeper line behind it, which is refused), so that no state of YAML's other constructs can reach
+// collection, a key with its `:`, a `- `, a comment, blank, or, deeper than the collection, a line
+// that goes on with a literal block or with the scalar on the line above. In these lines a token's
+// meaning and end depend on its line alone, so that no state of YAML's other constructs can reach
 // them; and nothing that is taken earns a diagnostic. The rest is proven by comparing this reader
 // with the general one on generated, mutated and real documents.
 
@@ -170,7 +171,7 @@ class PlainYamlReader::Impl {
   bool ReadBlock(Node* node) {
     if (IsDash(at_)) return ReadSequence(column_, node);
     Node key;
-    return ReadScalar(&key) && IsKeyEnd() && ReadMapping(column_, key, node);
+    return ReadScalar(kOneLine, &key) && IsKeyEnd() && ReadMapping(column_, key, node);
   }
 
   bool ReadSequence(int column, Node* node) {
@@ -210,8 +211,10 @@ class PlainYamlReader::Impl {
     if (IsDash(at_)) return ReadSequence(inner, item);
     if (*at_ == '|' || *at_ == '>') return ReadBlockScalar(column, item);
     if (*at_ == '[' || *at_ == '{') return ReadBrackets(item) && EndLine();
-    if (!ReadScalar(item)) return false;
-    if (*at_ != ':') return EndLine();
+    if (!ReadScalar(column, item)) return false;
+    if (*at_ != ':') return EndScalar(column, item);
+    // A key stands on one line.
+    if (std::memchr(base_ + item->begin, '\n', item->end - item->begin) != nullptr) return false;
     Node key = *item;
     *item = Node();
     return IsKeyEnd() && ReadMapping(inner, key, item);
@@ -232,7 +235,7 @@ class PlainYamlReader::Impl {
       entries_.push_back({key, value});
       if (column_ != column) break;
       key = Node();
-      if (!ReadScalar(&key) || !IsKeyEnd()) return false;
+      if (!ReadScalar(kOneLine, &key) || !IsKeyEnd()) return false;
     }
     if (column_ > column) return false;
     node->end = entries_.back().value.end;
@@ -271,12 +274,13 @@ class PlainYamlReader::Impl {
     }
     if (*at_ == '|' || *at_ == '>') return ReadBlockScalar(column, value);
     if (*at_ == '[' || *at_ == '{') return ReadBrackets(value) && EndLine();
-    return ReadScalar(value) && EndLine();
+    return ReadScalar(column, value) && EndScalar(column, value);
   }
 
-  // A plain or quoted scalar; stops at what follows it.
-  bool ReadScalar(Node* node) {
-    if (*at_ == '"' || *at_ == '\'') return ReadQuoted(node);
+  // A quoted scalar of a collection in `column`, or the first line of a plain one; stops at what
+  // follows it.
+  bool ReadScalar(int column, Node* node) {
+    if (*at_ == '"' || *at_ == '\'') return ReadQuoted(column, node);
     const char* stop = nullptr;
     const char* end = PlainScalarEnd(at_, &stop);
     if (end == nullptr || (*stop == ':' && stop != end)) return false;
@@ -292,15 +296,48 @@ class PlainYamlReader::Impl {
     at_ = end;
   }
 
-  bool ReadQuoted(Node* node) {
-    bool verbatim = false;
-    const char* end = QuotedScalarEnd(at_, &verbatim);
+  // The lines below that go on with a plain scalar, and what follows any scalar.
+  bool EndScalar(int column, Node* node) {
+    if (node->style == ScalarStyle::kPlain) {
+      const char* line = PlainContinued(column);
+      if (line != nullptr && !FoldPlain(line, column, node)) return false;
+    }
+    return EndLine();
+  }
+
+  // Where a plain scalar goes on of which a line ends here.
+  const char* PlainContinued(int column) const {
+    const char* p = at_;
+    while (*p == ' ') ++p;
+    const char* line = NextLineOf(p, column);
+    return line != nullptr && *line != '#' ? line : nullptr;
+  }
+
+  bool FoldPlain(const char* line, int column, Node* node) {
+    scratch_ = node->text;
+    for (; line != nullptr; line = PlainContinued(column)) {
+      const char* stop = nullptr;
+      const char* end = PlainLineEnd(line, &stop);
+      if (end == nullptr || *stop == ':') return false;
+      scratch_ += ' ';
+      scratch_.append(line, end);
+      at_ = end;
+    }
+    node->end = Offset(at_);
+    node->text = arena_->CopyText(scratch_);
+    node->type = TypeOfPlain(node->text);
+    return true;
+  }
+
+  bool ReadQuoted(int column, Node* node) {
+    const QuotedScalar scalar = ScanQuotedScalar(at_, column);
+    const char* end = scalar.end;
     if (end == nullptr) return false;
     node->type = ScalarType::kString;
     node->style = ScalarStyle::kQuoted;
     node->begin = Offset(at_);
     node->end = Offset(end);
-    if (verbatim) {
+    if (scalar.verbatim) {
       node->text = {at_ + 1, static_cast<size_t>(end - at_ - 2)};
     } else {
       Unquote({at_, static_cast<size_t>(end - at_)}, &scratch_);
@@ -446,7 +483,7 @@ class PlainYamlReader::Impl {
   }
 
   bool ReadFlowScalar(Node* node) {
-    if (*at_ == '"' || *at_ == '\'') return ReadQuoted(node);
+    if (*at_ == '"' || *at_ == '\'') return ReadQuoted(kOneLine, node);
     const char* end = FlowScalarEnd(at_);
     if (end == nullptr) return false;
     SetPlain(end, node);

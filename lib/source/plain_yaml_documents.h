@@ -253,12 +253,25 @@ class DocumentMaker {
       MakeBlockScalar(column);
       return;
     }
-    if (Oddly(5)) {
-      text_ += '\n';
-      Indent(Below(8));
-      text_ += Word();
-    }
+    if (Chance(6)) MakeContinuation(column);
     EndLine();
+  }
+
+  // A scalar that goes on below.
+  void MakeContinuation(size_t column) {
+    bool quoted = text_.ends_with('"') || text_.ends_with('\'');
+    char quote = text_.back();
+    if (quoted) text_.pop_back();
+    for (size_t i = 1 + Below(2); i > 0; --i) {
+      if (Chance(20)) text_ += Oddly(50) ? Pick({"\t", "\r", "\\"}) : Pick({" ", "  "});
+      if (quoted && quote == '"' && Chance(25)) text_ += '\\';
+      text_ += '\n';
+      if (Oddly(20)) text_ += Pick({"\n", "  \n", "# c\n"});
+      Indent(Oddly(20) ? Below(8) : column + 1 + Below(4));
+      if (quoted && quote == '"' && Chance(25)) text_ += "\\ ";
+      text_ += Chance(50) ? Word() : Pick({"and so on", "- x", "# c", "x", "\"", "null", "80"});
+    }
+    if (quoted) text_ += quote;
   }
 
   void MakeValue(size_t column, int depth) {

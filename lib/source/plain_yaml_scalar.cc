@@ -1,4 +1,4 @@
-// Where scalars of one line end. The rules are those of yaml-cpp's scanner for blocks; between
+// Where scalars end. The rules are those of yaml-cpp's scanner for blocks; between
 // brackets it also ends scalars at `?`, so that only characters are taken there of which no
 // reader makes anything but text.
 
@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 namespace meshproof {
 namespace {
@@ -63,8 +64,8 @@ int HexDigit(char c) {
   return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
 }
 
-constexpr std::string_view kEscapes = "nrt\"\\/";
-constexpr std::string_view kEscaped = "\n\r\t\"\\/";
+constexpr std::string_view kEscapes = "nrt\"\\/ ";
+constexpr std::string_view kEscaped = "\n\r\t\"\\/ ";
 
 // The character that four hexadecimal digits at `at` stand for; nothing for halves of pairs, which
 // readers treat differently.
@@ -100,9 +101,17 @@ size_t EscapeLength(const char* at) {
 
 }  // namespace
 
-const char* PlainScalarEnd(const char* at, const char** stop) {
-  if (!BeginsPlain(at)) return nullptr;
-  const char* p = at + 1;
+const char* NextLineOf(const char* line_end, int column) {
+  if (*line_end != '\n' || line_end[-1] == '\r') return nullptr;
+  const char* line = line_end + 1;
+  const char* p = line;
+  while (*p == ' ') ++p;
+  bool blank = static_cast<unsigned char>(*p) <= ' ';
+  return p - line > column && !blank ? p : nullptr;
+}
+
+const char* PlainLineEnd(const char* at, const char** stop) {
+  const char* p = at;
   while (true) {
     while (!Is(*p, kStopsPlain)) ++p;
     if (*p == ':') {
@@ -120,6 +129,10 @@ const char* PlainScalarEnd(const char* at, const char** stop) {
   return TrimBlanks(at, p);
 }
 
+const char* PlainScalarEnd(const char* at, const char** stop) {
+  return BeginsPlain(at) ? PlainLineEnd(at, stop) : nullptr;
+}
+
 const char* FlowScalarEnd(const char* at) {
   if (!Is(*at, kStartsPlain) && !(*at == '-' && Is(at[1], kStartsPlain))) return nullptr;
   const char* p = at + 1;
@@ -127,21 +140,28 @@ const char* FlowScalarEnd(const char* at) {
   return TrimBlanks(at, p);
 }
 
-const char* QuotedScalarEnd(const char* at, bool* verbatim) {
+QuotedScalar ScanQuotedScalar(const char* at, int column) {
   char quote = *at;
-  *verbatim = true;
+  QuotedScalar scalar;
   for (const char* p = at + 1;;) {
+    bool escape = *p == '\\' && quote == '"';
     if (*p == quote) {
-      if (quote == '"' || p[1] != quote) return p + 1;
-      *verbatim = false;
+      scalar.end = p + 1;
+      if (quote == '"' || p[1] != quote) return scalar;
+      scalar.verbatim = false;
       p += 2;
-    } else if (*p == '\\' && quote == '"') {
+    } else if (*p == '\n' || (escape && p[1] == '\n')) {
+      p = NextLineOf(escape ? p + 1 : p, column);
+      // Breaks in front of the closing quote are lost or not, as readers please.
+      if (p == nullptr || *p == quote) return {};
+      scalar.verbatim = false;
+    } else if (escape) {
       size_t length = EscapeLength(p);
-      if (length == 0) return nullptr;
-      *verbatim = false;
+      if (length == 0) return {};
+      scalar.verbatim = false;
       p += length;
-    } else if (*p == '\n' || *p == '\0') {
-      return nullptr;
+    } else if (*p == '\0') {
+      return {};
     } else {
       ++p;
     }
@@ -151,21 +171,33 @@ const char* QuotedScalarEnd(const char* at, bool* verbatim) {
 void Unquote(std::string_view raw, std::string* value) {
   value->clear();
   char quote = raw[0];
+  size_t kept = 0;  // of `value`, whatever blanks stand at its end
   for (size_t i = 1; i + 1 < raw.size(); ++i) {
-    if (quote == '\'' && raw[i] == '\'') {
-      ++i;
-      value->push_back('\'');
-    } else if (quote == '"' && raw[i] == '\\') {
-      ++i;
-      if (raw[i] == 'u') {
-        AppendUtf8(*ReadCodePoint(raw.data() + i + 1), value);
-        i += 4;
-      } else {
-        value->push_back(kEscaped[kEscapes.find(raw[i])]);
+    char c = raw[i];
+    if (c == '\n') {
+      while (value->size() > kept && (value->back() == ' ' || value->back() == '\t')) {
+        value->pop_back();
       }
-    } else {
-      value->push_back(raw[i]);
+      value->push_back(' ');
+      while (raw[i + 1] == ' ') ++i;
+      continue;
     }
+    if (c != (quote == '"' ? '\\' : quote)) {
+      value->push_back(c);
+      continue;
+    }
+    c = raw[++i];
+    if (c == '\n') {
+      while (raw[i + 1] == ' ') ++i;
+    } else if (c == '\'') {
+      value->push_back(c);
+    } else if (c == 'u') {
+      AppendUtf8(*ReadCodePoint(raw.data() + i + 1), value);
+      i += 4;
+    } else {
+      value->push_back(kEscaped[kEscapes.find(c)]);
+    }
+    kept = value->size();
   }
 }
 
