@@ -52,7 +52,7 @@ void ReportSkipped(const Model& model, std::vector<std::string>* notes) {
         break;
       case Model::Skipped::Reason::kNotKubernetes:
         // Policy tests lie beside the manifests that they are about.
-        others += IsMeshTestName(skipped.file->name()) ? 0 : 1;
+        if (!IsMeshTestName(skipped.file->name())) ++others;
         break;
       case Model::Skipped::Reason::kTemplate:
       case Model::Skipped::Reason::kIgnored:
