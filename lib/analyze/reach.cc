@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "analyze/names.h"
+#include "analyze/policy_lists.h"
 #include "analyze/rule.h"
 #include "base/parallel.h"
 #include "base/text.h"
@@ -51,6 +52,126 @@ std::string KeyOf(const Mesh& mesh, const Workload& workload, const Site& site) 
     }
   }
   return key;
+}
+
+// --- which rules may be dead ---
+//
+// Most rules name other callers than their neighbours and ask nothing twice: no diagram is needed
+// to know that they are alive. What follows errs on the side of asking.
+
+struct WrittenRule {
+  std::vector<PolicyList> lists;
+};
+
+std::vector<WrittenRule> RulesOf(const std::vector<const AuthorizationPolicy*>& policies) {
+  std::vector<WrittenRule> rules;
+  for (const AuthorizationPolicy* policy : policies) {
+    if (policy->dry_run) continue;
+    for (const AuthorizationPolicy::Rule& rule : policy->rules) {
+      if (!rule.null) rules.push_back({ListsOf(rule)});
+    }
+  }
+  return rules;
+}
+
+// Two lists about one thing, or values that a request may not be able to have.
+bool MayContradictItself(const WrittenRule& rule) {
+  using Subject = PolicyList::Subject;
+  bool when_http = false;
+  int http = 0;
+  std::map<std::pair<Subject, const AuthorizationPolicy::Source*>, int> lists;
+  std::map<std::pair<std::string, const AuthorizationPolicy::Operation*>, int> fields;
+  for (const PolicyList& list : rule.lists) {
+    if (list.subject == Subject::kToken) return true;
+    if (list.name == "when connection.sni") return true;
+    if (list.subject == Subject::kHttp) {
+      ++http;
+      when_http |= list.condition != nullptr;
+      for (const Text& text : list.values->values) {
+        if (text.value.find_first_of("?#\\ ") != text.value.npos) return true;
+      }
+      std::string name = list.negative && list.condition == nullptr ? ToLower(list.name.substr(3))
+                                                                    : ToLower(list.name);
+      if (++fields[{name, list.operation}] > 1) return true;
+      continue;
+    }
+    // Conditions hold beside every source.
+    if (++lists[{list.subject, list.condition != nullptr ? nullptr : list.source}] > 1) return true;
+    bool whole_rule = list.condition != nullptr && list.subject != Subject::kOther;
+    if (whole_rule && !rule.lists.empty() && rule.lists.front().source != nullptr) return true;
+  }
+  return when_http && http > 1;
+}
+
+// False only where some value of `narrow` is surely outside `wide`.
+bool MayLieIn(const PolicyList& narrow, const PolicyList& wide) {
+  if (narrow.negative || wide.negative) return true;
+  return std::all_of(
+      narrow.values->values.begin(), narrow.values->values.end(), [&](const Text& value) {
+        return std::any_of(wide.values->values.begin(), wide.values->values.end(),
+                           [&](const Text& other) {
+                             return other.value == value.value ||
+                                    other.value.find_first_of("*{/") != other.value.npos;
+                           });
+      });
+}
+
+// Identities hold slashes without being patterns.
+bool MayLieInIdentity(const PolicyList& narrow, const PolicyList& wide) {
+  if (narrow.negative || wide.negative || narrow.name != wide.name) return true;
+  return std::all_of(
+      narrow.values->values.begin(), narrow.values->values.end(), [&](const Text& value) {
+        return std::any_of(
+            wide.values->values.begin(), wide.values->values.end(), [&](const Text& other) {
+              return other.value == value.value || other.value.find('*') != other.value.npos;
+            });
+      });
+}
+
+// Whether what one rule matches may lie in what the other does (beside others).
+bool MayLieIn(const WrittenRule& narrow, const WrittenRule& wide) {
+  for (const PolicyList& limit : wide.lists) {
+    if (limit.negative) continue;
+    // Of several blocks any will do.
+    bool several = std::any_of(wide.lists.begin(), wide.lists.end(), [&](const PolicyList& other) {
+      return (other.source != nullptr && limit.source != nullptr && other.source != limit.source) ||
+             (other.operation != nullptr && limit.operation != nullptr &&
+              other.operation != limit.operation);
+    });
+    if (several) continue;
+    bool identity = limit.subject == PolicyList::Subject::kIdentity;
+    bool fits = std::any_of(narrow.lists.begin(), narrow.lists.end(), [&](const PolicyList& own) {
+      if (own.subject != limit.subject) return false;
+      if (identity) return MayLieInIdentity(own, limit);
+      return own.name != limit.name ? own.condition != nullptr || limit.condition != nullptr
+                                    : MayLieIn(own, limit);
+    });
+    bool any_value = std::any_of(limit.values->values.begin(), limit.values->values.end(),
+                                 [](const Text& text) { return text.value.starts_with('*'); });
+    if (!fits && !any_value) return false;
+  }
+  return true;
+}
+
+bool MayHoldDeadRules(const PolicySet& set) {
+  constexpr size_t kMostCompared = 40;
+  const std::vector<WrittenRule> allow = RulesOf(set.allow);
+  const std::vector<WrittenRule> deny = RulesOf(set.deny);
+  const std::vector<WrittenRule> custom = RulesOf(set.custom);
+  for (const auto* rules : {&allow, &deny, &custom}) {
+    if (std::any_of(rules->begin(), rules->end(), MayContradictItself)) return true;
+  }
+  // What a DENY rule refuses may be let in by nobody.
+  if (!deny.empty() && !allow.empty()) return true;
+  for (const auto* rules : {&allow, &deny}) {
+    if (rules->size() > kMostCompared) return true;
+    for (const WrittenRule& narrow : *rules) {
+      for (const WrittenRule& wide : *rules) {
+        if (&narrow != &wide && MayLieIn(narrow, wide)) return true;
+      }
+    }
+  }
+  return false;
 }
 
 bool HasPolicies(const PolicySet& set) {
@@ -117,7 +238,7 @@ void Reach::Impl::FindFates() {
       sites.size(),
       [&](size_t i) {
         const PolicySet& set = sites[i].policies;
-        if (set.custom.empty() && set.deny.empty() && set.allow.empty()) return;
+        if (!MayHoldDeadRules(set)) return;
         ports[i] = reasoner.Ports(sites[i].workload());
         for (int port : ports[i]) {
           statuses[i].push_back(reasoner.RuleStatuses(sites[i].workload(), port));
@@ -133,14 +254,38 @@ void Reach::Impl::FindFates() {
       fates.push_back({&policy, i, {}});
     }
   }
+  // Of a site that nobody had to ask every rule is taken to be alive.
+  static const RuleStatus kTakenAlive = [] {
+    RuleStatus status;
+    status.kind = RuleStatus::Kind::kLive;
+    return status;
+  }();
   for (size_t i = 0; i < sites.size(); ++i) {
+    const PolicySet& set = sites[i].policies;
+    for (const auto* list : {&set.custom, &set.deny, &set.allow}) {
+      for (const AuthorizationPolicy* policy : *list) {
+        if (!statuses[i].empty() || policy->dry_run) continue;
+        for (size_t index : fate_of[&policy->meta]) {
+          fates[index].places.push_back({&sites[i], 0, &kTakenAlive});
+        }
+      }
+    }
     for (size_t p = 0; p < statuses[i].size(); ++p) {
+      // The port that stands for all others speaks TCP, too, where a DENY rule loses its HTTP
+      // fields and matches more (istio-semantics section 1.3): nothing that the author thought of.
+      bool nobody_calls =
+          ports[i][p] == reasoner.OtherPort(sites[i].workload()) && !sites[i].declared.empty();
       for (const RuleStatus& status : statuses[i][p]) {
         auto found = fate_of.find(status.policy->origin.object);
         int rule = status.policy->origin.rule;
         if (found == fate_of.end() || rule < 0) continue;
         auto index = static_cast<size_t>(rule);
         if (index >= found->second.size()) continue;
+        bool widens = status.custom || status.action == Rbac::Action::kDeny;
+        if (nobody_calls && widens) {
+          std::vector<PolicyList> lists = ListsOf(fates[found->second[index]].policy->rules[index]);
+          if (std::any_of(lists.begin(), lists.end(), IsHttpOnly)) continue;
+        }
         fates[found->second[index]].places.push_back({&sites[i], ports[i][p], &status});
       }
     }

@@ -69,6 +69,8 @@ class Reach {
   std::vector<int> CalledPorts(const Site& site) const;
 
   // Of every rule of an enforced policy at every port of `Reasoner::Ports`, in the model's order.
+  // Where what is written says that all rules are alive nothing is asked: there is one place then,
+  // kLive, with port 0 and without an example.
   const std::vector<RuleFate>& Fates() const;
 
   struct Impl;

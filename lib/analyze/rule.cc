@@ -56,7 +56,8 @@ Rule MakeRule(const RulePage& page) {
     } else if (key == "istioctl") {
       rule.istioctl = ParseList(value);
     } else {
-      MESHPROOF_CHECK(key == "fix" || key == "refs");
+      // `command`: which command reports it; `analyze` does not.
+      MESHPROOF_CHECK(key == "fix" || key == "refs" || key == "command");
       if (key == "refs") rule.refs = ParseList(value);
     }
   }

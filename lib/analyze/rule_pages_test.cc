@@ -137,6 +137,8 @@ TEST_CASE("every page has its sections, in order, and a code of its own") {
 TEST_CASE("the examples on the pages are true") {
   for (const Rule& rule : AllRules()) {
     CAPTURE(rule.slug);
+    // Of a rule of another command its own test asks.
+    if (rule.page.find("\ncommand: ") != std::string_view::npos) continue;
     std::string bad = YamlBlock(Section(rule.page, "Example"));
     std::string good = YamlBlock(Section(rule.page, "Instead"));
     REQUIRE_FALSE(bad.empty());

@@ -193,7 +193,7 @@ TEST_CASE("suppressions: by annotations of the object") {
        "expired on 2026-01-01"},
       {"  annotations: {meshproof/ignore: '[MP0201]'}\n", false, "needs a reason"},
       {"  annotations: {meshproof/ignore: 'MP0201 why not'}\n", false, "in brackets"},
-      {"  annotations: {meshproof/ignore: '[MP0301] x'}\n", false, "no rule \"MP0301\""},
+      {"  annotations: {meshproof/ignore: '[MP0099] x'}\n", false, "no rule \"MP0099\""},
       {"  annotations: {meshproof/ignore: '[MP0202] x'}\n", false, "hides nothing"},
       // istioctl's: everything, or codes that the rule stands for; this one stands for none.
       {"  annotations: {galley.istio.io/analyze-suppress: '*'}\n", true, nullptr},

@@ -241,7 +241,7 @@ void DeclareProve(CLI::App* app, CommandLine* line) {
   auto& options = line->command.emplace<ProveOptions>();
   Hint(app->add_option("INVARIANTS", options.invariants, "the file of invariants")->required(), "");
   AddInput(app, &options.input);
-  AddChoice(app, "--format", &options.format, {"text", "json"}, "default: text");
+  AddChoice(app, "--format", &options.format, {"text", "json", "sarif"}, "default: text");
 }
 
 void DeclareJwt(CLI::App* app, CommandLine* line) {

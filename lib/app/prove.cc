@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "app/access.h"
+#include "app/version.h"
 #include "base/parallel.h"
 #include "base/text.h"
 #include "match/labels.h"
@@ -15,12 +16,16 @@
 #include "report/access.h"
 #include "report/parts.h"
 #include "report/request_text.h"
+#include "report/rule_sarif.h"
 #include "simulate/fields.h"
 
 namespace meshproof {
 namespace {
 
 using Field = Region::Field;
+
+// The rule that a refuted invariant is reported as (rules/broken-invariant.md).
+constexpr const char* kRule = "MP0421";
 
 // Of the requests to one port of one workload, those that a written region means; nothing: none.
 using Where = std::function<std::optional<Region>(const Workload&, int port)>;
@@ -410,6 +415,8 @@ Json ProofsJson(const std::vector<Proof>& proofs) {
     }
     Json entry = Json::MakeObject({{"name", proof.invariant->name}});
     entry.Set("outcome", ToString(proof.outcome));
+    bool refuted_one = proof.outcome == Proof::Outcome::kRefuted;
+    entry.Set("code", refuted_one ? Json(kRule) : Json());
     entry.Set("location", LocationJson(proof.invariant->span));
     entry.Set("witness", ExampleJson(proof.witness));
     std::string reason = proof.reason.empty() ? proof.region : proof.reason;
@@ -435,8 +442,8 @@ std::string ProofsText(const std::vector<Proof>& proofs, const Style& style) {
         out += style.Good("holds") + "         " + name + "\n";
         break;
       case Proof::Outcome::kRefuted:
-        out += style.Bad("refuted") + "       " + name + "  (" + PlaceText(proof.invariant->span) +
-               ")\n";
+        out += style.Bad("refuted") + "       " + name + " [" + kRule + "]  (" +
+               PlaceText(proof.invariant->span) + ")\n";
         out += "    " + ExampleText(*proof.witness) + "\n";
         if (proof.witness->verdict.decided_by.object != nullptr) {
           out += "    decided by " + OriginText(proof.witness->verdict.decided_by) + "\n";
@@ -450,6 +457,29 @@ std::string ProofsText(const std::vector<Proof>& proofs, const Style& style) {
     }
   }
   return out + std::to_string(holds) + " of " + std::to_string(proofs.size()) + " hold\n";
+}
+
+std::string ProofsSarif(const std::vector<Proof>& proofs) {
+  std::vector<RuleResult> results;
+  for (const Proof& proof : proofs) {
+    if (proof.outcome == Proof::Outcome::kHolds) continue;
+    RuleResult result;
+    result.span = proof.invariant->span;
+    result.kind = ToString(proof.outcome);
+    if (proof.outcome == Proof::Outcome::kUndetermined) {
+      result.level = "note";
+      result.text = proof.invariant->name + " is undetermined: " + proof.reason + ".";
+    } else {
+      result.level = "error";
+      result.text = proof.invariant->name + " does not hold: " + ExampleText(*proof.witness) + ".";
+      if (proof.witness->verdict.decided_by.object != nullptr) {
+        result.text += " Decided by " + OriginText(proof.witness->verdict.decided_by) + ".";
+      }
+      result.text += " The requests like it: " + proof.region + ".";
+    }
+    results.push_back(std::move(result));
+  }
+  return RuleSarif(kRule, results, kVersion);
 }
 
 }  // namespace
@@ -482,6 +512,8 @@ Exit RunProve(const ProveOptions& options, const Host& host) {
   }
   if (options.format == "json") {
     host.out << WriteJson(ProofsJson(proofs), 2) << "\n";
+  } else if (options.format == "sarif") {
+    host.out << ProofsSarif(proofs);
   } else {
     host.out << ProofsText(proofs, Style{host.colour});
   }

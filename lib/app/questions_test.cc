@@ -119,6 +119,7 @@ TEST_CASE("diff: what a change opens and shuts, with causes; text alone changes 
       {"rules:", "rules: # the same", 0, "0 newly allowed, 0 newly denied\n"},
       {"methods: [GET]", "methods: [GET, GET]", 0, "0 newly allowed, 0 newly denied\n"},
       {"methods: [GET]", "methods: [GET, POST]", 1, "1 newly allowed, 0 newly denied\n"},
+      {"methods: [GET]", "methods: [GET, POST]", 1, "newly allowed [MP0422]: "},
       {"paths: [/api*]", "paths: [/api/*]", 1, "0 newly allowed, 1 newly denied\n"},
       {"mode: STRICT", "mode: PERMISSIVE", 1, "mTLS was STRICT and is PERMISSIVE now"},
       {"kind: AuthorizationPolicy", "kind: Unknown", 1, "the last ALLOW policy on this workload"}};
@@ -145,13 +146,14 @@ TEST_CASE("diff: formats and --fail-on-new-access") {
   REQUIRE(parsed.ok());
   const Json& opened = *At(parsed.value(), {"workloads", "0", "newly_allowed", "0"});
   CHECK(At(opened, {"witness", "request", "method"})->as_string() == "POST");
+  CHECK(opened.Find("code")->as_string() == "MP0422");
   CHECK(At(opened, {"new", "0", "file"})->as_string() == "new/mesh.yaml");
   CHECK(At(opened, {"witness", "verdict", "verdict"})->as_string() == "allow");
   CHECK(At(opened, {"old_verdict", "verdict"})->as_string() == "deny");
   const Json& shut = *At(parsed.value(), {"workloads", "0", "newly_denied", "0"});
   CHECK(At(shut, {"old", "0", "file"})->as_string() == "old/mesh.yaml");
   Ran sarif = Run({"diff", "old", "new", "--format", "sarif"}, files);
-  CHECK(Contains(sarif.out, "\"ruleId\": \"newly-allowed\""));
+  CHECK(Contains(sarif.out, "\"ruleId\": \"MP0422\""));
   Ran markdown = Run({"diff", "old", "new", "--format", "markdown"}, files);
   CHECK(Contains(markdown.out, "**Newly allowed**"));
   CHECK(Run({"diff", "old", "missing"}, files).status == 2);
@@ -204,7 +206,8 @@ TEST_CASE("prove: invariants hold, are refuted, or name what is wrong with them"
       {"forbid: {from: {outside: true}, to: {workloads: [shop/orders]}, not_hosts: "
        "[never.example.com]}",
        0, "holds"},
-      {"forbid: {from: {not_namespaces: [shop]}, to: {workloads: [shop/orders]}}", 1, "refuted"},
+      {"forbid: {from: {not_namespaces: [shop]}, to: {workloads: [shop/orders]}}", 1,
+       "refuted       promise [MP0421]"},
       {"allow: {from: {identities: ['spiffe://cluster.local/ns/shop/sa/web']}, to: {hosts: "
        "[orders.shop]}, methods: [GET], paths: ['/api/*'], mtls: true}",
        0, "holds"},
@@ -236,6 +239,15 @@ TEST_CASE("prove: invariants hold, are refuted, or name what is wrong with them"
   CHECK(At(parsed.value(), {"invariants", "0", "witness", "verdict", "verdict"})->as_string() ==
         "allow");
   CHECK(At(parsed.value(), {"summary", "refuted"})->as_integer() == 1);
+  CHECK(At(parsed.value(), {"invariants", "0", "code"})->as_string() == "MP0421");
+  Ran sarif = Run({"prove", "inv.yaml", "mesh.yaml", "--format", "sarif"}, files);
+  CHECK(sarif.status == 1);
+  CHECK(Contains(sarif.out, "\"ruleId\": \"MP0421\""));
+  CHECK(Contains(sarif.out, "\"kind\": \"refuted\""));
+  files.Put("nowhere.yaml", "invariants:\n- name: p\n  forbid: {to: {namespaces: [nowhere]}}\n");
+  Ran unsure = Run({"prove", "nowhere.yaml", "mesh.yaml", "--format", "sarif"}, files);
+  CHECK(unsure.status == 3);
+  CHECK(Contains(unsure.out, "\"kind\": \"undetermined\""));
 }
 
 }  // namespace meshproof

@@ -6,11 +6,15 @@
 #include "report/access.h"
 #include "report/parts.h"
 #include "report/request_text.h"
+#include "report/rule_sarif.h"
 #include "report/verdict_json.h"
 #include "report/verdict_text.h"
 
 namespace meshproof {
 namespace {
+
+// The rule that `diff` reports (rules/access-changed.md).
+constexpr const char* kRule = "MP0422";
 
 Json CauseJson(const Verdict& verdict) {
   Json out = Json::MakeArray();
@@ -33,7 +37,7 @@ std::string CauseText(const Verdict& verdict) {
 }
 
 Json DifferenceJson(const Difference& difference) {
-  Json out = Json::MakeObject({{"region", difference.region}});
+  Json out = Json::MakeObject({{"code", kRule}, {"region", difference.region}});
   out.Set("witness", ExampleJson(difference.new_example));
   out.Set("old_verdict", VerdictJson(difference.old_example.verdict));
   out.Set("old", CauseJson(difference.old_example.verdict));
@@ -62,7 +66,7 @@ std::string NamesText(const ChangeReport::Group& group) {
 void AppendDifferences(const std::vector<Difference>& differences, const std::string& title,
                        std::string* out) {
   for (const Difference& difference : differences) {
-    *out += "  " + title + ": " + difference.region + "\n";
+    *out += "  " + title + " [" + kRule + "]: " + difference.region + "\n";
     *out += "    " + QuestionText(difference.new_example.request) + "\n";
     *out += "    old: " + CauseText(difference.old_example.verdict) + "\n";
     *out += "    new: " + CauseText(difference.new_example.verdict) + "\n";
@@ -109,28 +113,17 @@ std::vector<std::string> NamesOf(const std::vector<const Workload*>& workloads) 
   return names;
 }
 
-Json SarifResult(const Difference& difference, const std::string& names, bool opened) {
-  Json out = Json::MakeObject({{"ruleId", opened ? "newly-allowed" : "newly-denied"},
-                               {"level", opened ? "warning" : "note"}});
-  std::string text = names + ": " + (opened ? "newly allowed: " : "newly denied: ") +
-                     difference.region +
-                     ". Request: " + QuestionText(difference.new_example.request) +
-                     ". Old: " + CauseText(difference.old_example.verdict) +
-                     ". New: " + CauseText(difference.new_example.verdict) + ".";
-  out.Set("message", Json::MakeObject({{"text", text}}));
-  Span span = PlaceOf(difference.new_example.verdict.decided_by);
-  if (!span) span = PlaceOf(difference.old_example.verdict.decided_by);
-  Json locations = Json::MakeArray();
-  if (span) {
-    Location place = Locate(span);
-    Json region = Json::MakeObject({{"startLine", place.line}, {"startColumn", place.column}});
-    Json physical = Json::MakeObject();
-    physical.Set("artifactLocation", Json::MakeObject({{"uri", place.file}}));
-    physical.Set("region", std::move(region));
-    locations.Append(Json::MakeObject({{"physicalLocation", std::move(physical)}}));
-  }
-  out.Set("locations", std::move(locations));
-  return out;
+RuleResult SarifResult(const Difference& difference, const std::string& names, bool opened) {
+  RuleResult result;
+  result.level = opened ? "warning" : "note";
+  result.kind = opened ? "newly-allowed" : "newly-denied";
+  result.text = names + ": " + (opened ? "newly allowed: " : "newly denied: ") + difference.region +
+                ". Request: " + QuestionText(difference.new_example.request) +
+                ". Old: " + CauseText(difference.old_example.verdict) +
+                ". New: " + CauseText(difference.new_example.verdict) + ".";
+  result.span = PlaceOf(difference.new_example.verdict.decided_by);
+  if (!result.span) result.span = PlaceOf(difference.old_example.verdict.decided_by);
+  return result;
 }
 
 }  // namespace
@@ -201,28 +194,16 @@ std::string ChangeMarkdown(const ChangeReport& report) {
 }
 
 std::string ChangeSarif(const ChangeReport& report, const std::string& version) {
-  Json results = Json::MakeArray();
+  std::vector<RuleResult> results;
   for (const auto& group : report.groups) {
     for (const Difference& one : group.newly_allowed) {
-      results.Append(SarifResult(one, NamesText(group), true));
+      results.push_back(SarifResult(one, NamesText(group), true));
     }
     for (const Difference& one : group.newly_refused) {
-      results.Append(SarifResult(one, NamesText(group), false));
+      results.push_back(SarifResult(one, NamesText(group), false));
     }
   }
-  Json rules = Json::MakeArray();
-  for (const char* id : {"newly-allowed", "newly-denied"}) {
-    rules.Append(Json::MakeObject({{"id", id}}));
-  }
-  Json driver = Json::MakeObject({{"name", "meshproof"}, {"version", version}});
-  driver.Set("rules", std::move(rules));
-  Json run = Json::MakeObject({{"tool", Json::MakeObject({{"driver", std::move(driver)}})}});
-  run.Set("columnKind", "unicodeCodePoints");
-  run.Set("results", std::move(results));
-  Json out = Json::MakeObject(
-      {{"$schema", "https://json.schemastore.org/sarif-2.1.0.json"}, {"version", "2.1.0"}});
-  out.Set("runs", Json(Json::Array{std::move(run)}));
-  return WriteJson(out, 2) + "\n";
+  return RuleSarif(kRule, results, version);
 }
 
 }  // namespace meshproof
