@@ -50,7 +50,6 @@ std::set<int64_t> FoundLines(const Rule& rule, const std::vector<std::string>& b
   bool prove = rule.code == "MP0421";
   Ran ran = prove ? Run({"prove", "second.yaml", "first.yaml", "--format", "sarif"}, files)
                   : Run({"diff", "first.yaml", "second.yaml", "--format", "sarif"}, files);
-  CHECK(ran.err.empty());
   auto parsed = ParseJson(ran.out);
   REQUIRE(parsed.ok());
   std::set<int64_t> lines;
