@@ -190,6 +190,8 @@ class Checker {
   // and not for others; else it was meant to come directly.
   void Try(const std::string& who, const Case& question, const Workload& target,
            const MeshService* service, int port, bool meant, std::vector<Entrance>* found) const {
+    // ztunnel does not look at requests: whom it keeps out it keeps out.
+    if (target.mode != ProxyMode::kSidecar && !Enters(question)) return;
     std::optional<Entrance> best;
     bool passes = false;
     for (const Case& variant : Variants(question, target)) {
