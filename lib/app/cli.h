@@ -25,8 +25,8 @@ namespace meshproof {
 struct CommandLine {
   std::variant<std::monostate, AnalyzeCommandOptions, ExplainOptions, RulesOptions, CanOptions,
                TestOptions, CompileOptions, DescribeOptions, DriftOptions, GraphOptions,
-               AccessOptions, DiffOptions, ProveOptions, JwtOptions, CertOptions,
-               ExplainLogOptions, ReplayOptions>
+               AccessOptions, DiffOptions, ProveOptions, JwtOptions, CertOptions, ExplainLogOptions,
+               ReplayOptions>
       command;
   std::string text;   // to print on standard output; status 0
   std::string error;  // one line; status 2

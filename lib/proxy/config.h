@@ -428,7 +428,7 @@ struct Listener {
   std::vector<FilterChain> filter_chains;
   std::optional<FilterChain> default_filter_chain;
   std::optional<WaypointMatcher> waypoint;  // in place of the chains' own matches
-  Origin origin;  // a gateway's: the Gateway server
+  Origin origin;                            // a gateway's: the Gateway server
   enum class Direction { kUnspecified, kInbound, kOutbound };
   Direction direction = Direction::kUnspecified;
   std::vector<std::string> opaque =

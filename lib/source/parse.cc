@@ -34,8 +34,8 @@ bool HasControl(std::string_view text) {
   uint8_t found = 0;
   for (char c : text) {
     auto byte = static_cast<uint8_t>(c);
-    found |= static_cast<uint8_t>((byte < 0x20) ^ (byte == '\t') ^ (byte == '\n') ^
-                                  (byte == '\r') ^ (byte == 0x7F));
+    found |= static_cast<uint8_t>((byte < 0x20) ^ (byte == '\t') ^ (byte == '\n') ^ (byte == '\r') ^
+                                  (byte == 0x7F));
   }
   return found != 0;
 }

@@ -93,7 +93,8 @@ class Checker {
       return allow ? "always holds: the addresses that it excepts are let in"
                    : "always holds: the addresses that it spares are refused too";
     }
-    return allow ? "never matches: the rule lets nobody in" : "never matches: the rule denies nobody";
+    return allow ? "never matches: the rule lets nobody in"
+                 : "never matches: the rule denies nobody";
   }
 
   void CheckWaypoints(const AuthorizationPolicy& policy) {
@@ -102,11 +103,11 @@ class Checker {
     if (waypoint == nullptr) return;
     for (size_t i = 0; i < policy.rules.size(); ++i) {
       for (const Use& use : UsesOf(policy.rules[i])) {
-        Finding& finding = Report(
-            policy, use, i,
-            "`" + use.field + "` looks at the direct peer, and at waypoint " + NameOf(*waypoint) +
-                " that is a tunnel without a client's address, so it " + Effect(policy, use) +
-                "; write `" + Instead(use) + "`");
+        Finding& finding =
+            Report(policy, use, i,
+                   "`" + use.field + "` looks at the direct peer, and at waypoint " +
+                       NameOf(*waypoint) + " that is a tunnel without a client's address, so it " +
+                       Effect(policy, use) + "; write `" + Instead(use) + "`");
         finding.related.push_back({waypoint->gateway->meta.span, "the waypoint"});
         if (policy.dry_run || service == nullptr) continue;
         AttachAtWaypoint(policy, i, use, *service, &finding);
@@ -158,12 +159,13 @@ class Checker {
     if (sidecars.empty()) return;
     for (size_t i = 0; i < policy.rules.size(); ++i) {
       for (const Use& use : UsesOf(policy.rules[i])) {
-        Finding& finding = Report(
-            policy, use, i,
-            "`" + use.field + "` looks at the direct peer, and ambient callers such as " +
-                view_.all().front()->ns + "/" + view_.all().front()->name + " reach the sidecar of " +
-                NameAll(sidecars) + " through a tunnel without an address, so for them it " +
-                Effect(policy, use) + "; name them by `principals`");
+        Finding& finding =
+            Report(policy, use, i,
+                   "`" + use.field + "` looks at the direct peer, and ambient callers such as " +
+                       view_.all().front()->ns + "/" + view_.all().front()->name +
+                       " reach the sidecar of " + NameAll(sidecars) +
+                       " through a tunnel without an address, so for them it " +
+                       Effect(policy, use) + "; name them by `principals`");
         finding.severity = Severity::kWarning;
         finding.fix = "Name ambient callers by their identity.";
         if (policy.dry_run) continue;

@@ -21,7 +21,7 @@ namespace {
 struct Reach {
   std::vector<const Workload*> ambient;
   const Workload* waypoint = nullptr;
-  bool envoy = false;    // a sidecar or gateway
+  bool envoy = false;  // a sidecar or gateway
   bool sidecar = false;
 };
 
@@ -93,16 +93,17 @@ class Checker {
     const bool selects = !sidecar.workload_selector.match_labels.empty();
     if (!selects && sidecar.meta.ns == root_) return;
     const Reach reach = ReachOf(sidecar.meta, sidecar.workload_selector);
-    const bool hit = selects ? !reach.ambient.empty()
-                             : !reach.sidecar && (!reach.ambient.empty() ||
-                                                  IsAmbientNamespace(sidecar.meta.ns));
+    const bool hit =
+        selects ? !reach.ambient.empty()
+                : !reach.sidecar && (!reach.ambient.empty() || IsAmbientNamespace(sidecar.meta.ns));
     if (!hit) return;
-    Finding& finding =
-        Report(sidecar.meta, Place(sidecar.meta, sidecar.workload_selector),
-               Where(reach, sidecar.meta) + " and has no sidecar for this to configure, so neither "
-               "its egress hosts nor its outbound policy hold; remove it, and keep callers from "
-               "what they may not reach by a policy there",
-               "Remove it.");
+    Finding& finding = Report(
+        sidecar.meta, Place(sidecar.meta, sidecar.workload_selector),
+        Where(reach, sidecar.meta) +
+            " and has no sidecar for this to configure, so neither "
+            "its egress hosts nor its outbound policy hold; remove it, and keep callers from "
+            "what they may not reach by a policy there",
+        "Remove it.");
     finding.istioctl_codes = {"IST0167"};
   }
 
@@ -116,13 +117,14 @@ class Checker {
     if (reach.ambient.empty() && !at_waypoint && !(IsAmbientNamespace(filter.meta.ns) && !selects))
       return;
     if (reach.ambient.empty() && selects && !at_waypoint) return;
-    Report(filter.meta, Place(filter.meta, filter.workload_selector),
-           (at_waypoint && reach.ambient.empty()
-                ? "waypoint " + reach.waypoint->ns + "/" + reach.waypoint->name +
-                      " takes EnvoyFilters by `targetRefs` only"
-                : Where(reach, filter.meta) + ", where no Envoy runs and ztunnel takes no patches") +
-               ", so this changes nothing; patch the waypoint by `targetRefs`, or remove it",
-           "Name the waypoint in `targetRefs`, or remove it.");
+    Report(
+        filter.meta, Place(filter.meta, filter.workload_selector),
+        (at_waypoint && reach.ambient.empty()
+             ? "waypoint " + reach.waypoint->ns + "/" + reach.waypoint->name +
+                   " takes EnvoyFilters by `targetRefs` only"
+             : Where(reach, filter.meta) + ", where no Envoy runs and ztunnel takes no patches") +
+            ", so this changes nothing; patch the waypoint by `targetRefs`, or remove it",
+        "Name the waypoint in `targetRefs`, or remove it.");
   }
 
   static bool HasTarget(const ObjectMeta& meta) {
@@ -136,9 +138,8 @@ class Checker {
     if (NodeAt(meta.node, {"spec", "accessLogging"}) != nullptr) return true;
     const Node* metrics = NodeAt(meta.node, {"spec", "metrics"});
     if (metrics == nullptr) return false;
-    return std::any_of(metrics->items().begin(), metrics->items().end(), [](const Node& item) {
-      return NodeAt(&item, {"overrides"}) != nullptr;
-    });
+    return std::any_of(metrics->items().begin(), metrics->items().end(),
+                       [](const Node& item) { return NodeAt(&item, {"overrides"}) != nullptr; });
   }
 
   void CheckOther(const OtherObject& object) {
@@ -151,12 +152,13 @@ class Checker {
     const Reach reach = ReachOf(object.meta, object.selector);
     const Span place = Place(object.meta, object.selector);
     if (selects && reach.waypoint != nullptr && reach.ambient.empty()) {
-      Finding& finding = Report(
-          object.meta, place,
-          "waypoint " + reach.waypoint->ns + "/" + reach.waypoint->name + " takes a " +
-              std::string(kind) + " by `targetRefs` only, so this one does nothing there; name its "
-              "Gateway in `targetRefs`",
-          "Name the Gateway in `targetRefs`.");
+      Finding& finding =
+          Report(object.meta, place,
+                 "waypoint " + reach.waypoint->ns + "/" + reach.waypoint->name + " takes a " +
+                     std::string(kind) +
+                     " by `targetRefs` only, so this one does nothing there; name its "
+                     "Gateway in `targetRefs`",
+                 "Name the Gateway in `targetRefs`.");
       finding.istioctl_codes = {"IST0166"};
       return;
     }
@@ -200,8 +202,8 @@ class Checker {
     }
     for (const auto& [place, off] : disabled) {
       Report(off.policy->meta, off.span,
-             "`DISABLE` is PERMISSIVE in ambient mode: " + NameAll(off.workloads) +
-                 " still " + (off.workloads.size() == 1 ? "takes" : "take") +
+             "`DISABLE` is PERMISSIVE in ambient mode: " + NameAll(off.workloads) + " still " +
+                 (off.workloads.size() == 1 ? "takes" : "take") +
                  " mutual TLS (HBONE) and plaintext alike; write PERMISSIVE, or STRICT once no "
                  "caller needs plaintext",
              "Write PERMISSIVE or STRICT.");
@@ -213,15 +215,15 @@ class Checker {
         if (entry.span.begin == off.span.begin) number = entry.port;
       }
       if (number != 0) port = "port " + std::to_string(number) + " of ";
-      Finding& finding = Report(
-          off.policy->meta, off.span,
-          port + NameAll(off.workloads) + " stays STRICT: ztunnel takes an exception from the "
-                                          "parent's mode only where an entry says PERMISSIVE, so "
-                                          "plaintext is refused; write PERMISSIVE",
-          "Write PERMISSIVE.");
+      Finding& finding = Report(off.policy->meta, off.span,
+                                port + NameAll(off.workloads) +
+                                    " stays STRICT: ztunnel takes an exception from the "
+                                    "parent's mode only where an entry says PERMISSIVE, so "
+                                    "plaintext is refused; write PERMISSIVE",
+                                "Write PERMISSIVE.");
       if (number != 0) {
-        AttachRefusal(analysis_,
-                      PlaintextCase(*off.workloads.front(), number, Protocol::kAuto), &finding);
+        AttachRefusal(analysis_, PlaintextCase(*off.workloads.front(), number, Protocol::kAuto),
+                      &finding);
       }
     }
   }

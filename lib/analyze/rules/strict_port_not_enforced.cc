@@ -34,7 +34,8 @@ std::string PortText(int port) {
 }
 
 // "8080 STRICT is open, 9090 PERMISSIVE".
-std::string Table(const Analysis& analysis, const ZtunnelConfig& ztunnel, const Workload& workload) {
+std::string Table(const Analysis& analysis, const ZtunnelConfig& ztunnel,
+                  const Workload& workload) {
   const EffectiveMtls mtls = analysis.mesh.MtlsFor(workload);
   std::set<int> ports = {0};
   for (const InboundPort& port : analysis.mesh.InboundPorts(workload)) ports.insert(port.port);
@@ -93,22 +94,23 @@ void CheckStrictPortNotEnforced(const Analysis& analysis, Reporter& reporter) {
       instead = "remove `selector: {}`";
     } else if (!failure.missing.empty()) {
       why = "istiod makes the workload list policy " + failure.missing + " and never sends it";
-      instead = "set the mode of the whole workload to STRICT, or give the exception a policy of "
-                "its own with STRICT beside it";
+      instead =
+          "set the mode of the whole workload to STRICT, or give the exception a policy of "
+          "its own with STRICT beside it";
     } else {
       why = "istiod converts it to nothing that ztunnel enforces";
       instead = "set the mode of the whole workload to STRICT";
     }
-    Finding& finding = reporter.Report(failure.policy->meta, failure.span,
-                                       "STRICT is not enforced at " + ListNames(places, 3) +
-                                           ", which takes plaintext from whoever reaches the pod: " +
-                                           why + "; " + instead);
+    Finding& finding = reporter.Report(
+        failure.policy->meta, failure.span,
+        "STRICT is not enforced at " + ListNames(places, 3) +
+            ", which takes plaintext from whoever reaches the pod: " + why + "; " + instead);
     finding.field_path = FieldPathAt(*failure.policy->meta.node, failure.span.begin);
     finding.fix = "Set the mode of the whole workload to STRICT.";
     const Open& first = failure.open.front();
     if (first.workload->object != nullptr) {
-      finding.related.push_back(
-          {first.workload->object->span, "its ports: " + Table(analysis, ztunnel, *first.workload)});
+      finding.related.push_back({first.workload->object->span,
+                                 "its ports: " + Table(analysis, ztunnel, *first.workload)});
     }
     for (const Open& open : failure.open) {
       const Case question =

@@ -82,14 +82,16 @@ class Checker {
       const std::vector<AmbientView::Way> ways = view_.WaypointsBefore(*workload);
       if (!ways.empty() && way.waypoint == nullptr) way = ways.front();
     }
-    std::string message = "ztunnel checks no tokens, so at " + NameAll(ambient) +
-                          " a forged or expired one passes; ";
+    std::string message =
+        "ztunnel checks no tokens, so at " + NameAll(ambient) + " a forged or expired one passes; ";
     if (way.waypoint != nullptr) {
-      const std::string target =
-          way.service == nullptr ? "Gateway " + std::string(way.waypoint->gateway->meta.name)
-                                 : "Service " + way.service->name;
-      message += "waypoint " + NameOf(*way.waypoint) + " ignores this policy without `targetRefs`: "
-                 "name " + target + " there";
+      const std::string target = way.service == nullptr
+                                     ? "Gateway " + std::string(way.waypoint->gateway->meta.name)
+                                     : "Service " + way.service->name;
+      message += "waypoint " + NameOf(*way.waypoint) +
+                 " ignores this policy without `targetRefs`: "
+                 "name " +
+                 target + " there";
     } else {
       message += "put a waypoint before it and name the Service in `targetRefs`";
     }
@@ -105,7 +107,8 @@ class Checker {
   bool TryForged(const RequestAuthentication& policy, const Workload& workload,
                  const InboundPort& port, Finding* finding) {
     std::vector<std::string> callers = {""};
-    if (const Workload* client = view_.Client(&workload)) callers.insert(callers.begin(), client->identity);
+    if (const Workload* client = view_.Client(&workload))
+      callers.insert(callers.begin(), client->identity);
     for (const AuthorizationPolicy* allow : analysis_.mesh.PoliciesFor(workload).allow) {
       for (const AuthorizationPolicy::Rule& rule : allow->rules) {
         for (const AuthorizationPolicy::Source& source : rule.from) {
@@ -126,8 +129,7 @@ class Checker {
 
   void CheckTarget(const RequestAuthentication& policy, const TargetRef& ref) {
     if (ref.kind.value != "Service" && ref.kind.value != "ServiceEntry") return;
-    const MeshService* service =
-        view_.FindService(ref.kind.value, policy.meta.ns, ref.name.value);
+    const MeshService* service = view_.FindService(ref.kind.value, policy.meta.ns, ref.name.value);
     if (service == nullptr) return;
     const WaypointChoice choice = analysis_.mesh.WaypointFor(*service);
     if (choice.waypoint != nullptr) return;

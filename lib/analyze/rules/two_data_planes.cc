@@ -25,7 +25,8 @@ bool Is(const Labels& labels, std::string_view key, std::string_view value) {
 
 class Checker {
  public:
-  Checker(const Analysis& analysis, Reporter& reporter) : analysis_(analysis), reporter_(reporter) {}
+  Checker(const Analysis& analysis, Reporter& reporter)
+      : analysis_(analysis), reporter_(reporter) {}
 
   void Run() {
     for (const Namespace& ns : analysis_.model.namespaces) CheckNamespace(ns);
@@ -61,14 +62,13 @@ class Checker {
     const std::string* injection = FindLabel(labels, kInjection);
     const std::string* revision = FindLabel(labels, kRevision);
     if (injection != nullptr && revision != nullptr) {
-      Finding& finding = Report(
-          ns.meta, Place(ns, kRevision),
-          "namespace " + name + " carries `istio-injection: " + *injection +
-              "` and `istio.io/rev: " + *revision + "`: " +
-              (*injection == "enabled" ? "the default revision injects and " + *revision +
-                                             " does not"
-                                       : std::string("nothing is injected")) +
-              ", whatever was meant; keep one of them");
+      Finding& finding = Report(ns.meta, Place(ns, kRevision),
+                                "namespace " + name + " carries `istio-injection: " + *injection +
+                                    "` and `istio.io/rev: " + *revision + "`: " +
+                                    (*injection == "enabled" ? "the default revision injects and " +
+                                                                   *revision + " does not"
+                                                             : std::string("nothing is injected")) +
+                                    ", whatever was meant; keep one of them");
       finding.istioctl_codes = {"IST0123"};
       finding.detail = "injection";
       finding.fix = "Remove one of the two labels.";
@@ -83,8 +83,8 @@ class Checker {
     }
     std::string who;
     if (!sidecars.empty()) who += ": here sidecars at " + ListNames(sidecars, 3);
-    if (!captured.empty()) who += (who.empty() ? ": here ambient at " : ", ambient at ") +
-                                  ListNames(captured, 3);
+    if (!captured.empty())
+      who += (who.empty() ? ": here ambient at " : ", ambient at ") + ListNames(captured, 3);
     Finding& finding = Report(
         ns.meta, Place(ns, kDataplaneMode),
         "namespace " + name + " asks for sidecars (`" + std::string(asks) + ": " +
