@@ -311,12 +311,11 @@ class ExposureFinder {
     for (const auto& [slice, rest] : pieces.samples) {
       RequestSet open = bdd_.And(session_.Open(chain, slice, Authorizers::kAgree), rest);
       if (open == Bdd::kFalse || session_.Tick()) continue;
-      session_.EachRuleAt(chain, slice, [&](size_t rule, RequestSet denied) {
-        bool deny = rules[rule].action == Rbac::Action::kDeny && !rules[rule].custom;
-        bool touches = deny && bdd_.And(rest, denied) != Bdd::kFalse && taking.count(rule) == 0;
-        if (touches && bdd_.And(open, denied) != Bdd::kFalse) taking.insert(rule);
-        return false;
-      });
+      for (const Session::DenyRule& deny : session_.DeniesAt(chain, slice)) {
+        if (rules[deny.rule].custom || bdd_.And(rest, deny.rest) == Bdd::kFalse) continue;
+        if (taking.count(deny.rule) != 0) continue;
+        if (bdd_.And(open, deny.rest) != Bdd::kFalse) taking.insert(deny.rule);
+      }
     }
     for (size_t rule : taking) {
       ExposureRow words;

@@ -88,8 +88,15 @@ void Session::Group() {
     for (const Slices::Entry& entry : slices.EntriesAt(slice)) {
       if (counts[entry.set]) content.push_back(uint64_t{entry.set} << 32 | entry.rest);
     }
-    groups_.push_back(
-        known.try_emplace(content, static_cast<uint32_t>(known.size())).first->second);
+    auto [found, added] = known.try_emplace(content, static_cast<uint32_t>(known.size()));
+    groups_.push_back(found->second);
+    for (size_t chain = 0; chain < chains_.size() && added; ++chain) {
+      std::vector<DenyRule>& denies = denies_.emplace_back();
+      EachRuleAt(chain, slice, [&](size_t rule, Node rest) {
+        if (Denies(chains_[chain].model->rules[rule])) denies.push_back({rule, rest});
+        return false;
+      });
+    }
   }
 }
 
@@ -97,14 +104,11 @@ Session::Node Session::FreeOf(size_t chain, uint32_t slice, Node wanted, Authori
   if (wanted == Bdd::kFalse) return wanted;
   Node left = bdd.And(wanted, Open(chain, slice, answers));
   if (left == Bdd::kFalse) return left;
-  const ChainModel& own = *chains_[chain].model;
-  EachRuleAt(chain, slice, [&](size_t rule, Node rest) {
+  for (const DenyRule& deny : DeniesAt(chain, slice)) {
     // Most rules have nothing to do with each other, which the cache knows of whole rules.
-    if (Denies(own.rules[rule]) && bdd.And(wanted, rest) != Bdd::kFalse) {
-      left = bdd.Diff(left, rest);
-    }
-    return left == Bdd::kFalse;
-  });
+    if (bdd.And(wanted, deny.rest) != Bdd::kFalse) left = bdd.Diff(left, deny.rest);
+    if (left == Bdd::kFalse) break;
+  }
   return left;
 }
 

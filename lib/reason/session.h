@@ -51,6 +51,14 @@ class Session {
   // What DENY rules and all filters but the ALLOW rules' make of a request is the same in all
   // slices of a group.
   uint32_t GroupOf(uint32_t slice) const { return groups_[slice]; }
+  // The enforced DENY rules of a chain that say something in a slice, with what they match there.
+  struct DenyRule {
+    size_t rule = 0;
+    Node rest = Bdd::kFalse;
+  };
+  const std::vector<DenyRule>& DeniesAt(size_t chain, uint32_t slice) const {
+    return denies_[groups_[slice] * chains_.size() + chain];
+  }
   // And what they leave of `wanted`.
   Node FreeOf(size_t chain, uint32_t slice, Node wanted, Authorizers answers);
   // What a side lets in of `wanted`.
@@ -135,8 +143,9 @@ class Session {
 
   std::vector<bool> authorizers_, opaque_;
   std::vector<Chain> chains_;
-  std::vector<std::vector<Use>> uses_;  // by set
-  std::vector<uint32_t> groups_;        // by slice
+  std::vector<std::vector<Use>> uses_;         // by set
+  std::vector<std::vector<DenyRule>> denies_;  // by group and chain
+  std::vector<uint32_t> groups_;               // by slice
   size_t entry_limit_ = 0;
   bool too_many_ = false;
 };
