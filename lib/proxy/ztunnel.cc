@@ -498,7 +498,12 @@ ZtunnelConfig::ZtunnelConfig(const Mesh& mesh) : mesh_(mesh) {
   std::stable_sort(policies_.begin(), policies_.end(), [](const auto& a, const auto& b) {
     return std::tie(a.ns, a.name) < std::tie(b.ns, b.name);
   });
-  for (size_t i = 0; i < policies_.size(); ++i) by_name_.emplace(policies_[i].Name(), i);
+  for (size_t i = 0; i < policies_.size(); ++i) {
+    const ZtunnelPolicy& policy = policies_[i];
+    by_name_.emplace(policy.Name(), i);
+    if (policy.scope == ZtunnelPolicy::Scope::kNamespace) of_namespace_[policy.ns].push_back(i);
+    if (policy.scope == ZtunnelPolicy::Scope::kGlobal) global_.push_back(i);
+  }
 
   for (const Workload& workload : mesh.workloads()) {
     ZtunnelWorkload entry;
@@ -567,13 +572,11 @@ const ZtunnelPolicy* ZtunnelConfig::StrictOn(const Workload& workload, uint32_t 
 
 std::vector<const ZtunnelPolicy*> ZtunnelConfig::PoliciesFor(const Workload& workload) const {
   std::vector<const ZtunnelPolicy*> out;
-  for (const auto scope : {ZtunnelPolicy::Scope::kNamespace, ZtunnelPolicy::Scope::kGlobal}) {
-    for (const ZtunnelPolicy& policy : policies_) {
-      if (policy.scope != scope) continue;
-      if (scope == ZtunnelPolicy::Scope::kNamespace && policy.ns != workload.ns) continue;
-      out.push_back(&policy);
-    }
+  const auto own = of_namespace_.find(workload.ns);
+  if (own != of_namespace_.end()) {
+    for (const size_t i : own->second) out.push_back(&policies_[i]);
   }
+  for (const size_t i : global_) out.push_back(&policies_[i]);
   for (const std::string& name : For(workload).listed) {
     const ZtunnelPolicy* policy = Find(name);
     if (policy != nullptr) out.push_back(policy);

@@ -116,6 +116,9 @@ class ZtunnelConfig {
   const Mesh& mesh_;
   std::vector<ZtunnelPolicy> policies_;
   std::unordered_map<std::string, size_t> by_name_;
+  // Indexes of policies that selectors do not choose.
+  std::unordered_map<std::string, std::vector<size_t>> of_namespace_;
+  std::vector<size_t> global_;
   std::vector<ZtunnelWorkload> workloads_;  // as mesh.workloads()
 };
 
