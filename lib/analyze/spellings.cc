@@ -79,7 +79,7 @@ std::vector<Spelling> PathSpellings(std::string_view path, const PathOptions& op
 std::vector<Spelling> PathEdges(std::string_view value) {
   std::vector<Spelling> edges;
   if (value.size() < 2 || value == "/*" || value.front() != '/') return edges;
-  const auto add = [&](std::string covered, std::string neighbour, std::string how) {
+  const auto add = [&](std::string covered, const std::string& neighbour, std::string how) {
     edges.push_back({std::move(covered), neighbour, neighbour, std::move(how)});
   };
   const std::string sample = SamplePath(value);
@@ -113,11 +113,11 @@ std::vector<Spelling> HostSpellings(std::string_view value) {
     return spellings;
   }
   spellings.push_back({host, host + ":8080", ToLower(host) + ":8080", "the host with a port"});
-  spellings.push_back({host, host + ".", ToLower(host) + ".", "the host with a dot behind it"});
   if (value.starts_with("*.")) {
     std::string name(value.substr(2));
     spellings.push_back({host, name, ToLower(name), "the domain itself"});
   }
+  spellings.push_back({host, host + ".", ToLower(host) + ".", "the host with a dot behind it"});
   return spellings;
 }
 

@@ -224,7 +224,7 @@ std::optional<FormProblem> PrincipalForm(std::string_view value, const MeshConfi
   }
   if (auto problem = StarsOrRegex(value)) return problem;
   std::vector<std::string_view> parts = Split(value, '/');
-  const FormProblem shape{
+  FormProblem shape{
       "an identity has the form `trust-domain/ns/NAMESPACE/sa/ACCOUNT`, and no other matches", ""};
   if (value.starts_with('*')) {
     // Read from the end: ACCOUNT, "sa", NAMESPACE, "ns".
@@ -360,7 +360,7 @@ namespace {
 
 using Kind = PolicyValue::Kind;
 
-void AddList(const TextList& list, std::string field, const std::string& path, Kind kind,
+void AddList(const TextList& list, const std::string& field, const std::string& path, Kind kind,
              bool negated, std::vector<PolicyValue>* values) {
   for (size_t i = 0; i < list.values.size(); ++i) {
     values->push_back(

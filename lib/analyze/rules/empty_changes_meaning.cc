@@ -79,15 +79,26 @@ class Checker {
   void CheckNoRules(const Policy& policy) {
     if (policy.action != Policy::Action::kAllow) return;
     if (policy.selector.match_labels.empty() && policy.target_refs.empty()) return;
+    const Node* node = NodeAt(policy.meta.node, {"spec", "rules"});
     for (const Site* site : analysis_.reach->SitesOf(policy)) {
       size_t rules = 0;
       for (const Policy* other : site->policies.allow) rules += other->rules.size();
-      if (rules > 0) continue;
+      if (rules > 0) {
+        // Also a rule without effect.
+        Finding& finding = reporter_.Report(
+            policy.meta, node != nullptr ? PlaceOf(policy.meta, *node) : Span{},
+            "an ALLOW policy without rules matches nothing: beside the others of " +
+                site->workload().name + " it lets nobody in and shuts nobody out; name who is " +
+                "meant to get in, or drop it");
+        finding.severity = Severity::kInfo;
+        finding.field_path = "spec.rules";
+        finding.fix = "Name who is meant to get in, or drop the policy.";
+        return;
+      }
       for (int port : analysis_.reach->CalledPorts(*site)) {
         Answer answer = analysis_.reach->reasoner().Find(site->workload(), port, Region::All(),
                                                          Wanted::kRefused);
         if (!answer.found()) continue;
-        const Node* node = NodeAt(policy.meta.node, {"spec", "rules"});
         Finding& finding = reporter_.Report(
             policy.meta, node != nullptr ? PlaceOf(policy.meta, *node) : Span{},
             "an ALLOW policy without rules matches nothing, so that all requests to " +

@@ -10,6 +10,8 @@
 #include "analyze/reach.h"
 #include "analyze/rule.h"
 #include "analyze/slips.h"
+#include "analyze/value_forms.h"
+#include "base/text.h"
 
 namespace meshproof {
 namespace {
@@ -161,6 +163,40 @@ class ShutMethods {
   Reporter& reporter_;
 };
 
+// A method that HTTP/1 does not carry (Envoy's parser knows these alone) and nobody means.
+bool IsCarried(std::string_view method) {
+  constexpr std::string_view kCarried[] = {
+      "ACL",       "BIND",      "CHECKOUT", "CONNECT", "COPY",       "DELETE",     "GET",
+      "HEAD",      "LINK",      "LOCK",     "MERGE",   "MKACTIVITY", "MKCALENDAR", "MKCOL",
+      "MOVE",      "MSEARCH",   "NOTIFY",   "OPTIONS", "PATCH",      "POST",       "PROPFIND",
+      "PROPPATCH", "PURGE",     "PUT",      "QUERY",   "REBIND",     "REPORT",     "SEARCH",
+      "SOURCE",    "SUBSCRIBE", "TRACE",    "UNBIND",  "UNLINK",     "UNLOCK",     "UNSUBSCRIBE"};
+  return std::find(std::begin(kCarried), std::end(kCarried), method) != std::end(kCarried);
+}
+
+void CheckUnknown(const AuthorizationPolicy& policy, Reporter& reporter) {
+  if (policy.dry_run) return;
+  for (const PolicyValue& value : ValuesOf(policy)) {
+    if (value.kind != PolicyValue::Kind::kMethod) continue;
+    const std::string written(value.text->value);
+    bool word = !written.empty() && std::all_of(written.begin(), written.end(), [](char c) {
+      return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+    });
+    std::string upper = ToUpper(written);
+    // Small letters are answered by what gets through or is refused.
+    if (!word || IsCarried(written) || IsMethod(upper)) continue;
+    auto meant = Nearest(upper, {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"});
+    Finding& finding = reporter.Report(
+        policy.meta, value.text->span,
+        "`" + written + "` is no method of HTTP: HTTP/1 requests with it are answered 400; " +
+            EffectOfNoMatch(policy.action, value.negated) + "; write " +
+            (meant ? "`" + *meant + "`" : "the method that is meant"));
+    finding.field_path = value.field_path;
+    finding.fix = "Write a method of HTTP.";
+    if (meant) finding.edits.push_back(EditOfValue(value.text->span, *meant));
+  }
+}
+
 }  // namespace
 
 void CheckMethodLeftOver(const Analysis& analysis, Reporter& reporter) {
@@ -176,6 +212,7 @@ void CheckMethodLeftOver(const Analysis& analysis, Reporter& reporter) {
       ReportLeftOver(analysis, policy, of_list, reporter);
     }
     shut.Check(policy);
+    CheckUnknown(policy, reporter);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "analyze/reach.h"
 #include "analyze/rule.h"
 #include "analyze/slips.h"
 
@@ -44,6 +45,43 @@ void Report(const Analysis& analysis, const AuthorizationPolicy& policy, const S
   AttachSlip(analysis, slip, &finding);
 }
 
+// An ALLOW rule for every token but some: `notRequestPrincipals` holds where there is no token.
+void CheckTokens(const Analysis& analysis, const AuthorizationPolicy& policy, Reporter& reporter) {
+  if (policy.dry_run || policy.action != AuthorizationPolicy::Action::kAllow) return;
+  for (size_t i = 0; i < policy.rules.size(); ++i) {
+    const auto& from = policy.rules[i].from;
+    for (size_t j = 0; j < from.size(); ++j) {
+      const TextList& excluded = from[j].not_request_principals;
+      if (excluded.empty() || !from[j].request_principals.empty()) continue;
+      // Without any token is what `*` asks for.
+      if (excluded.values.front().value == "*") continue;
+      Region region = Region::And({Region::Rule(policy.meta, static_cast<int>(i)),
+                                   RegionOf(from[j], policy.meta.ns),
+                                   Region::Not(Region::Is(Region::Field::kToken))});
+      for (const Site* site : analysis.reach->SitesOf(policy)) {
+        if (site->policies.request_authentications.empty()) continue;
+        std::vector<int> ports = analysis.reach->CalledPorts(*site);
+        if (ports.empty()) continue;
+        Answer answer = analysis.reach->reasoner().Find(site->workload(), ports.front(), region,
+                                                        Wanted::kAllowed);
+        if (!answer.found()) continue;
+        const Text& first = excluded.values.front();
+        Finding& finding = reporter.Report(
+            policy.meta, first.span,
+            "the ALLOW rule opens all but what it lists: a request without any token gets through "
+            "where a token of `" +
+                std::string(first.value) +
+                "` is refused; list the `requestPrincipals` that are meant");
+        finding.field_path = "spec.rules[" + std::to_string(i) + "].from[" + std::to_string(j) +
+                             "].source.notRequestPrincipals[0]";
+        finding.fix = "List the `requestPrincipals` that are meant to be let in.";
+        AttachExample(analysis, *answer.example, &finding);
+        break;
+      }
+    }
+  }
+}
+
 }  // namespace
 
 void CheckUnsafePattern(const Analysis& analysis, Reporter& reporter) {
@@ -53,12 +91,14 @@ void CheckUnsafePattern(const Analysis& analysis, Reporter& reporter) {
     std::map<int, Slip> of_rule;
     for (SlipKind kind : kKinds) {
       if (kind == SlipKind::kMethod && IsDeny(policy)) continue;
+      if (of_rule.size() == policy.rules.size()) break;
       for (Slip& slip : FindSlips(analysis, policy, kind)) {
         int rule = slip.rule;
         of_rule.try_emplace(rule, std::move(slip));
       }
     }
     for (const auto& [rule, slip] : of_rule) Report(analysis, policy, slip, reporter);
+    CheckTokens(analysis, policy, reporter);
   }
 }
 
