@@ -25,7 +25,7 @@ std::string ObjectKey(std::string_view kind, std::string_view ns, std::string_vi
 // A text that the matcher takes; "" where that is not plain.
 std::string Example(std::string_view pattern) {
   if (pattern == "*") return "x";
-  if (pattern.find("{") != std::string_view::npos) return "";
+  if (pattern.find('{') != std::string_view::npos) return "";
   std::string text(pattern);
   if (text.ends_with('*')) text.pop_back();
   if (text.starts_with('*')) text.erase(0, 1);

@@ -133,7 +133,7 @@ void Authorities::AddService(const MeshService& service) {
   }
 }
 
-void Authorities::AddRouteHost(std::string host, const MeshService& target) {
+void Authorities::AddRouteHost(const std::string& host, const MeshService& target) {
   AddForAll(host, target);
   // With a port, whichever the gateway or client has.
   if (!host.starts_with('*')) AddForAll(host + ":*", target);

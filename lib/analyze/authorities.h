@@ -42,7 +42,7 @@ class Authorities {
   };
   void AddService(const MeshService& service);
   void AddRoutes(const VirtualService& service, const std::vector<std::string>& more_hosts);
-  void AddRouteHost(std::string host, const MeshService& target);
+  void AddRouteHost(const std::string& host, const MeshService& target);
   void AddGateways();
   void Add(std::string authority, const Workload* workload, const MeshService* service);
   void AddForAll(const std::string& authority, const MeshService& service);

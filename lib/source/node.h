@@ -87,12 +87,14 @@ inline std::span<const Entry> Node::entries() const {
 
 inline void Node::SetItems(std::span<const Node> items) {
   kind = NodeKind::kSequence;
+  // NOLINTNEXTLINE(bugprone-string-constructor): no text, the place of the children.
   text = {reinterpret_cast<const char*>(items.data()), 0};
   children_ = static_cast<uint32_t>(items.size());
 }
 
 inline void Node::SetEntries(std::span<const Entry> entries) {
   kind = NodeKind::kMapping;
+  // NOLINTNEXTLINE(bugprone-string-constructor): no text, the place of the children.
   text = {reinterpret_cast<const char*>(entries.data()), 0};
   children_ = static_cast<uint32_t>(entries.size());
 }
