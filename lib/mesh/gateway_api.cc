@@ -281,7 +281,7 @@ class RouteConverter {
       destination.destination.port = backend.port;
       destination.destination.span = backend.span;
       destination.weight = backend.weight;
-      out.push_back(std::move(destination));
+      out.push_back(destination);
     }
     return out;
   }
@@ -397,7 +397,7 @@ void MeshBuilder::DeployGateways() {
       port.port = listener.port;
       port.app_protocol = texts.Make(ToLower(listener.protocol.value), listener.span);
       port.span = listener.span;
-      service->ports.push_back(std::move(port));
+      service->ports.push_back(port);
     }
     mesh_.made_pods_.push_back(std::move(pod));
     mesh_.made_services_.push_back(std::move(service));
