@@ -161,7 +161,7 @@ class ProxyBuilder {
   }
 
   // "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local".
-  void ReadNode(std::string ns, std::string workload) {
+  void ReadNode(std::string ns, const std::string& workload) {
     ProxyConfig& config = *proxy_.config;
     std::vector<std::string> parts;
     size_t from = 0;
