@@ -128,7 +128,7 @@ struct Way {
 class ExposureFinder {
  public:
   ExposureFinder(Session* session, Expr where, Expr certificate, Expr token,
-                 std::map<std::string, Expr> issuers)
+                 const std::map<std::string, Expr>& issuers)
       : session_(*session),
         space_(session->space),
         bdd_(session->bdd),
@@ -379,7 +379,7 @@ Exposure Reasoner::Impl::ExposureAt(const PortModel::Side& at, const Region& wit
     return exposure;
   }
   Session session(&model, budget);
-  ExposureFinder finder(&session, where, certificate, token, std::move(issuers));
+  ExposureFinder finder(&session, where, certificate, token, issuers);
   using RowKey = std::tuple<const RbacPolicy*, size_t, size_t, const Route*, bool>;
   std::map<RowKey, size_t> row_of;
   for (size_t chain = 0; chain < finder.chains() && !session.spent(); ++chain) {
