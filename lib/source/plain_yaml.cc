@@ -221,7 +221,11 @@ class PlainYamlReader::Impl {
   }
 
   // Whether a key ends here; goes behind its `:`.
-  bool IsKeyEnd() { return *at_ == ':' && EndsWord(*++at_); }
+  bool IsKeyEnd() {
+    if (*at_ != ':') return false;
+    ++at_;
+    return EndsWord(*at_);
+  }
 
   // A mapping in `column`, from behind the `:` of its first key on.
   bool ReadMapping(int column, Node key, Node* node) {
