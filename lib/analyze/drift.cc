@@ -22,6 +22,7 @@
 #include "base/text.h"
 #include "proxy/compile.h"
 #include "proxy/dump_input.h"
+#include "proxy/emit.h"
 #include "proxy/emit_match.h"
 #include "simulate/approach.h"
 #include "simulate/filter_chain.h"
@@ -894,7 +895,8 @@ class Comparer {
       auto flag = [](bool value) { return std::string(value ? "true" : "false"); };
       note("normalize_path", flag(a.path.normalize), flag(b.path.normalize));
       note("merge_slashes", flag(a.path.merge_slashes), flag(b.path.merge_slashes));
-      note("path_with_escaped_slashes_action", Slashes(a), Slashes(b));
+      note("path_with_escaped_slashes_action", EscapedSlashesName(a.path.escaped_slashes),
+           EscapedSlashesName(b.path.escaped_slashes));
       note("use_remote_address", flag(a.use_remote_address), flag(b.use_remote_address));
       note("xff_num_trusted_hops", std::to_string(a.xff_num_trusted_hops),
            std::to_string(b.xff_num_trusted_hops));
@@ -971,20 +973,6 @@ class Comparer {
   static std::string CertMode(const HttpConnectionManager& manager) {
     return manager.forward_client_cert_details.empty() ? "SANITIZE"
                                                        : manager.forward_client_cert_details;
-  }
-
-  static std::string Slashes(const HttpConnectionManager& manager) {
-    switch (manager.path.escaped_slashes) {
-      case EscapedSlashes::kKeepUnchanged:
-        return "KEEP_UNCHANGED";
-      case EscapedSlashes::kRejectRequest:
-        return "REJECT_REQUEST";
-      case EscapedSlashes::kUnescapeAndRedirect:
-        return "UNESCAPE_AND_REDIRECT";
-      case EscapedSlashes::kUnescapeAndForward:
-        return "UNESCAPE_AND_FORWARD";
-    }
-    return "";
   }
 
   // MP0903: a port that takes plaintext in the dump and not by the manifests.

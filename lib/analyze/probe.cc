@@ -4,6 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "analyze/spellings.h"
+
 namespace meshproof {
 namespace {
 
@@ -19,16 +21,7 @@ std::string ValueOf(std::string_view pattern, std::string_view filler) {
 
 // `{*}` and `{**}` of a path template stand for any piece.
 std::string PathOf(std::string_view pattern) {
-  std::string path;
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    if (pattern.substr(i, 3) == "{*}" || pattern.substr(i, 4) == "{**}") {
-      i = pattern.find('}', i);
-      path += 'x';
-    } else {
-      path += pattern[i];
-    }
-  }
-  path = ValueOf(path, "/");
+  std::string path = ValueOf(FillTemplate(pattern), "/");
   return path.starts_with('/') ? path : "/" + path;
 }
 

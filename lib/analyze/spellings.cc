@@ -128,9 +128,8 @@ std::string SampleOf(std::string_view pattern) {
   return std::string(pattern);
 }
 
-std::string SamplePath(std::string_view pattern) {
+std::string FillTemplate(std::string_view pattern) {
   std::string path;
-  bool star = pattern.starts_with('*') || pattern.ends_with('*');
   for (size_t i = 0; i < pattern.size(); ++i) {
     if (pattern.substr(i, 3) == "{*}" || pattern.substr(i, 4) == "{**}") {
       i = pattern.find('}', i);
@@ -139,6 +138,12 @@ std::string SamplePath(std::string_view pattern) {
       path += pattern[i];
     }
   }
+  return path;
+}
+
+std::string SamplePath(std::string_view pattern) {
+  std::string path = FillTemplate(pattern);
+  bool star = pattern.starts_with('*') || pattern.ends_with('*');
   if (star) {
     if (path.starts_with('*')) {
       path = "/x" + path.substr(1);

@@ -31,6 +31,9 @@ std::vector<Spelling> PathEdges(std::string_view value);
 // Other spellings of the hosts that a value of `hosts` matches, which it does not match.
 std::vector<Spelling> HostSpellings(std::string_view value);
 
+// A path template with `x` in place of each `{*}` and `{**}`.
+std::string FillTemplate(std::string_view pattern);
+
 // A value that a pattern of `hosts`, `methods` or headers matches.
 std::string SampleOf(std::string_view pattern);
 // The same of `paths`, templates too; starts with a slash.

@@ -5,26 +5,13 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "proxy/emit.h"
 
 namespace meshproof {
 namespace {
 
 // Stands for a file where a dump's node is all that is known of a workload.
 constexpr char kMadeFile[] = "(the dumps' proxies)";
-
-const char* RoleOf(ProxyMode mode) {
-  switch (mode) {
-    case ProxyMode::kGateway:
-      return "router";
-    case ProxyMode::kWaypoint:
-      return "waypoint";
-    case ProxyMode::kNone:
-    case ProxyMode::kSidecar:
-    case ProxyMode::kAmbient:
-      break;
-  }
-  return "sidecar";
-}
 
 Json OneElement(Json element) {
   Json list = Json::MakeArray();
@@ -43,7 +30,7 @@ Json PodOf(const DumpIdentity& identity) {
       {{"name", identity.workload}, {"namespace", identity.ns}, {"labels", std::move(labels)}});
   metadata.Set("annotations", Json::MakeObject({{"sidecar.istio.io/status", "{}"}}));
   Json args = Json::MakeArray();
-  args.Append("proxy").Append(RoleOf(identity.mode));
+  args.Append("proxy").Append(NodeRole(identity.mode));
   Json spec = Json::MakeObject(
       {{"serviceAccountName",
         identity.service_account.empty() ? std::string("default") : identity.service_account},

@@ -145,20 +145,6 @@ Json EmitTransportSocket(const TlsContext& tls) {
                    std::move(context));
 }
 
-const char* EscapedSlashesName(EscapedSlashes action) {
-  switch (action) {
-    case EscapedSlashes::kKeepUnchanged:
-      return "KEEP_UNCHANGED";
-    case EscapedSlashes::kRejectRequest:
-      return "REJECT_REQUEST";
-    case EscapedSlashes::kUnescapeAndRedirect:
-      return "UNESCAPE_AND_REDIRECT";
-    case EscapedSlashes::kUnescapeAndForward:
-      return "UNESCAPE_AND_FORWARD";
-  }
-  return "";
-}
-
 Json EmitClientCertDetails(const HttpConnectionManager& manager) {
   Json details = Object("subject", true);
   if (manager.set_client_cert) details.Set("cert", true);
@@ -382,6 +368,34 @@ Json EmitListener(const Listener& listener, ProxyMode mode) {
 
 }  // namespace
 
+const char* EscapedSlashesName(EscapedSlashes action) {
+  switch (action) {
+    case EscapedSlashes::kKeepUnchanged:
+      return "KEEP_UNCHANGED";
+    case EscapedSlashes::kRejectRequest:
+      return "REJECT_REQUEST";
+    case EscapedSlashes::kUnescapeAndRedirect:
+      return "UNESCAPE_AND_REDIRECT";
+    case EscapedSlashes::kUnescapeAndForward:
+      return "UNESCAPE_AND_FORWARD";
+  }
+  return "";
+}
+
+const char* NodeRole(ProxyMode mode) {
+  switch (mode) {
+    case ProxyMode::kGateway:
+      return "router";
+    case ProxyMode::kWaypoint:
+      return "waypoint";
+    case ProxyMode::kNone:
+    case ProxyMode::kSidecar:
+    case ProxyMode::kAmbient:
+      break;
+  }
+  return "sidecar";
+}
+
 Json EmitProxy(const ProxyConfig& proxy) {
   Json out = Json::MakeObject({{"namespace", proxy.ns},
                                {"workload", proxy.workload},
@@ -416,26 +430,12 @@ Json Typed(std::string_view type, Json message) {
   return out;
 }
 
-const char* NodeKind(ProxyMode mode) {
-  switch (mode) {
-    case ProxyMode::kGateway:
-      return "router";
-    case ProxyMode::kWaypoint:
-      return "waypoint";
-    case ProxyMode::kNone:
-    case ProxyMode::kSidecar:
-    case ProxyMode::kAmbient:
-      break;
-  }
-  return "sidecar";
-}
-
 Json EmitBootstrap(const ProxyConfig& proxy) {
   Json metadata = Json::MakeObject({{"NAMESPACE", proxy.ns}, {"WORKLOAD_NAME", proxy.workload}});
   if (const size_t account = proxy.principal.find("/sa/"); account != std::string::npos) {
     metadata.Set("SERVICE_ACCOUNT", proxy.principal.substr(account + 4));
   }
-  std::string id = std::string(NodeKind(proxy.mode)) + "~10.0.0.1~" + proxy.workload + "." +
+  std::string id = std::string(NodeRole(proxy.mode)) + "~10.0.0.1~" + proxy.workload + "." +
                    proxy.ns + "~" + proxy.ns + ".svc.cluster.local";
   Json node = Json::MakeObject({{"id", std::move(id)}, {"metadata", std::move(metadata)}});
   Json section = Object("@type", "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump");

@@ -14,6 +14,12 @@ Json EmitProxy(const ProxyConfig& proxy);
 // names), listeners, routes.
 Json EmitConfigDump(const ProxyConfig& proxy);
 
+// How Envoy's configuration names it.
+const char* EscapedSlashesName(EscapedSlashes action);
+
+// What a proxy of this mode calls itself in its node's name.
+const char* NodeRole(ProxyMode mode);
+
 // The same value as block YAML.
 std::string WriteYaml(const Json& value);
 

@@ -6,13 +6,13 @@
 #include <doctest/doctest.h>
 
 #include <cstdlib>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "base/text.h"
 #include "mesh/mesh_testing.h"
 #include "reason/model.h"
+#include "reason/random_choices_testing.h"
 
 namespace meshproof {
 namespace {
@@ -63,9 +63,9 @@ std::string BaseYaml(bool waypoint) {
 }
 
 // Policies of `w` at its ztunnel and at its waypoint, made at random from few values.
-class RandomPolicies {
+class RandomPolicies : RandomChoices {
  public:
-  explicit RandomPolicies(uint32_t seed) : random_(seed) {}
+  explicit RandomPolicies(uint32_t seed) : RandomChoices(seed) {}
 
   std::string Text() {
     std::string yaml;
@@ -89,20 +89,6 @@ class RandomPolicies {
   }
 
  private:
-  bool Chance(uint32_t of) { return random_() % of == 0; }
-  std::string One(const std::vector<std::string>& values) {
-    return values[random_() % values.size()];
-  }
-  std::string List(const std::string& key, const std::vector<std::string>& values) {
-    std::string name = key;
-    if (Chance(4)) {
-      name[0] = static_cast<char>(name[0] & ~0x20);
-      name = "not" + name;
-    }
-    std::string list = One(values);
-    if (Chance(3)) list += ", " + One(values);
-    return name + ": [" + list + "]";
-  }
   std::string Source() {
     std::vector<std::string> fields;
     if (Chance(2)) {
@@ -136,8 +122,6 @@ class RandomPolicies {
     }
     return parts.empty() ? "{}" : "{" + Join(parts, ", ") + "}";
   }
-
-  std::mt19937 random_;
 };
 
 struct Tally {

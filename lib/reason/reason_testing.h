@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "mesh/mesh_testing.h"
+#include "reason/random_choices_testing.h"
 #include "simulate/case.h"
 
 // Meshes of one workload for the tests of the reasoning, written down or made at random.
@@ -17,14 +18,14 @@ namespace meshproof {
 
 // Policies of one workload `w` in namespace `a`, made at random from few values, so that they
 // touch each other.
-class RandomMesh {
+class RandomMesh : RandomChoices {
  public:
   struct Policy {
     std::string action;
     std::vector<std::string> rules;
   };
 
-  explicit RandomMesh(uint32_t seed) : random_(seed) {
+  explicit RandomMesh(uint32_t seed) : RandomChoices(seed) {
     base_ =
         NamespaceYaml("a", "istio-injection: enabled") + DeploymentYaml("a", "w") + MeshConfig();
     static const std::vector<std::string> kPorts = {"http-x", "http-x", "tcp-x", "x"};
@@ -64,10 +65,6 @@ class RandomMesh {
   }
 
  private:
-  bool Chance(uint32_t of) { return random_() % of == 0; }
-  std::string One(const std::vector<std::string>& values) {
-    return values[random_() % values.size()];
-  }
   static std::string Object(const std::string& kind, const std::string& name,
                             const std::string& spec) {
     return "---\napiVersion: security.istio.io/v1\nkind: " + kind + "\nmetadata: {name: " + name +
@@ -79,16 +76,6 @@ class RandomMesh {
            "envoyExtAuthzHttp: {service: w.a.svc.cluster.local, port: 80}\n    "
            "pathNormalization: {normalization: " +
            One({"DEFAULT", "NONE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"}) + "}\n";
-  }
-  std::string List(const std::string& key, const std::vector<std::string>& values) {
-    std::string name = key;
-    if (Chance(4)) {
-      name[0] = static_cast<char>(name[0] & ~0x20);
-      name = "not" + name;
-    }
-    std::string list = One(values);
-    if (Chance(3)) list += ", " + One(values);
-    return name + ": [" + list + "]";
   }
   std::string Source() {
     std::vector<std::string> fields;
@@ -156,7 +143,6 @@ class RandomMesh {
     if (parts.empty()) parts.push_back("to: [{" + Operation() + "}]");
     return "{" + Join(parts, ", ") + "}";
   }
-  std::mt19937 random_;
   std::string base_;
   std::vector<Policy> policies_;
 };

@@ -9,6 +9,7 @@
 #include "analyze/rule.h"
 #include "base/text.h"
 #include "match/ip.h"
+#include "mesh/injection.h"
 
 namespace meshproof {
 namespace {
@@ -101,11 +102,6 @@ void CheckUri(const Analysis& analysis, const RequestAuthentication& policy, siz
       "spec.jwtRules[" + std::to_string(index) + "]." + (discovery ? "issuer" : "jwksUri");
   finding.fix = "Use the issuer's public https address, or inline `jwks`.";
   finding.istioctl_codes.emplace();
-}
-
-bool IsIstiod(const PodWorkload& workload) {
-  const std::string* app = FindLabel(workload.pod_labels, "app");
-  return app != nullptr && *app == "istiod";
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "analyze/names.h"
 #include "analyze/pod_fields.h"
 #include "analyze/rule.h"
+#include "analyze/spellings.h"
 #include "base/text.h"
 
 namespace meshproof {
@@ -29,16 +30,8 @@ struct PolicyPath {
 };
 
 // A path of the pattern; "" where none is at hand.
-std::string SampleOf(std::string_view pattern) {
-  std::string path;
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    if (pattern.substr(i, 3) == "{*}" || pattern.substr(i, 4) == "{**}") {
-      i = pattern.find('}', i);
-      path += 'x';
-    } else {
-      path += pattern[i];
-    }
-  }
+std::string PlainPathOf(std::string_view pattern) {
+  std::string path = FillTemplate(pattern);
   if (path.starts_with('*')) return path.size() > 1 && path[1] == '/' ? "/x" + path.substr(1) : "";
   if (path.ends_with('*')) path.pop_back();
   return path.starts_with('/') ? path : "";
@@ -98,7 +91,7 @@ class Checker {
             if (method.ends_with('*')) method = "GET";
           }
           for (const Text& value : operation.paths.values) {
-            std::string path = SampleOf(value.value);
+            std::string path = PlainPathOf(value.value);
             if (path.size() > 1) found->second.push_back({policy, &value, std::move(path), method});
           }
         }
