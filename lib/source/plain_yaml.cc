@@ -1,7 +1,6 @@
 // The YAML that kubectl, helm and kustomize print, in one pass over its bytes: mappings and
 // sequences in blocks (sequences also at the column of their key, collections also behind `- `),
-// plain and quoted scalars, also folded over lines without an empty one between, literal blocks
-// without an indentation indicator,
+// plain and quoted scalars, also folded over lines without an empty one between, block scalars,
 // collections between brackets on one line, comments, `---` and `...`. Everything else - anchors,
 // aliases, tags, merge keys, `? ` keys, keys that Kubernetes spells anew or that stand twice,
 // brackets over several lines, directives, tabs and carriage returns in front of
@@ -10,7 +9,7 @@
 //
 // Why that suffices: a document is taken only if each of its lines is, in the column of an open
 // collection, a key with its `:`, a `- `, a comment, blank, or, deeper than the collection, a line
-// that goes on with a literal block or with the scalar on the line above. In these lines a token's
+// that goes on with a block scalar or with the scalar on the line above. In these lines a token's
 // meaning and end depend on its line alone, so that no state of YAML's other constructs can reach
 // them; and nothing that is taken earns a diagnostic. The rest is proven by comparing this reader
 // with the general one on generated, mutated and real documents.
@@ -56,6 +55,50 @@ bool OnlyBlanks(const char* begin, const char* end) {
   while (begin != end && (*begin == ' ' || *begin == '\t')) ++begin;
   return begin == end;
 }
+
+// What line breaks of a folded block scalar become, step by step as yaml-cpp takes them: a blank
+// between two lines of text, as many breaks as there are empty lines, and all of them around lines
+// that are indented further.
+class BlockFolding {
+ public:
+  explicit BlockFolding(std::string* text) : text_(*text) {}
+
+  // A break in front of the line `next`, of this scalar or (`inside` false) behind it. Empty lines
+  // hold nothing but indentation.
+  void Break(std::string_view next, bool inside) {
+    const bool empty = next.empty();
+    const bool deeper = !empty && (next[0] == ' ' || next[0] == '\t');
+    if (breaks_ == 0 && empty) after_deeper_ = deeper_;
+    if (opened_) Add(empty, deeper, inside);
+    opened_ = true;
+    empty_ = empty;
+    deeper_ = deeper;
+    any_ = any_ || !empty;
+  }
+
+ private:
+  void Add(bool empty, bool deeper, bool inside) {
+    if (empty) {
+      ++breaks_;
+    } else if (!empty_ && !deeper_ && !deeper && inside) {
+      text_ += ' ';
+    } else {
+      text_ += '\n';
+    }
+    if (empty || breaks_ == 0) return;
+    text_.append(breaks_ - 1, '\n');
+    if (after_deeper_ || deeper || !any_) text_ += '\n';
+    breaks_ = 0;
+  }
+
+  std::string& text_;
+  bool opened_ = false;  // the header's break is behind us
+  bool any_ = false;     // text stands before
+  bool empty_ = false;   // the line before
+  bool deeper_ = false;
+  size_t breaks_ = 0;  // of empty lines, not written yet
+  bool after_deeper_ = false;
+};
 
 // Where yaml-cpp is to stop: it is not shown blanks behind the last line break.
 uint32_t ContentEnd(std::string_view text, DocumentText where) {
@@ -351,19 +394,24 @@ class PlainYamlReader::Impl {
     return true;
   }
 
-  // `|` of a collection in `column`, and its lines.
+  // `|` or `>` of a collection in `column`, and its lines.
   bool ReadBlockScalar(int column, Node* node) {
-    if (*at_ != '|') return false;
     node->type = ScalarType::kString;
     node->style = ScalarStyle::kBlock;
     node->begin = Offset(at_);
-    ++at_;
-    char chomp = *at_ == '-' || *at_ == '+' ? *at_++ : '\0';
+    const bool folded = *at_++ == '>';
+    char chomp = '\0';
+    int deeper = 0;  // than the collection, where the header says so
+    for (int i = 0; i < 2; ++i) {
+      if (chomp == '\0' && (*at_ == '-' || *at_ == '+')) {
+        chomp = *at_++;
+      } else if (deeper == 0 && *at_ >= '1' && *at_ <= '9') {
+        deeper = *at_++ - '0';
+      }
+    }
     if (!EndHeader()) return false;
-    scratch_.clear();
-    int indent = BlockIndent();
-    if (indent <= column) return false;
-    if (!ReadBlockLines(indent, &node->end)) return false;
+    const int indent = deeper == 0 ? BlockIndent() : column + deeper;
+    if (indent <= column || !ReadBlockLines(indent, folded, &node->end)) return false;
     Chomp(chomp);
     node->text = arena_->CopyText(scratch_);
     return NextLine() && column_ <= column;
@@ -377,21 +425,24 @@ class PlainYamlReader::Impl {
   }
 
   // The column of a block scalar's first line that is not empty; kNoLine where it has none or one
-  // whose column is in doubt. Takes the empty lines in front of it.
-  int BlockIndent() {
-    while (at_ != end_ && *at_ == '\n') {
-      scratch_.push_back('\n');
-      ++at_;
-    }
-    if (at_ == end_) return kNoLine;
-    const char* p = at_;
+  // whose column is in doubt.
+  int BlockIndent() const {
+    const char* line = at_;
+    while (line != end_ && *line == '\n') ++line;
+    if (line == end_) return kNoLine;
+    const char* p = line;
     while (*p == ' ') ++p;
     if (*p == '\0' || *p == '\n' || *p == '\t' || *p == '\r') return kNoLine;
-    return static_cast<int>(p - at_);
+    return static_cast<int>(p - line);
   }
 
   // Takes the lines of a block scalar; `*content_end` is the end of the last that is not blank.
-  bool ReadBlockLines(int indent, uint32_t* content_end) {
+  // False where all are.
+  bool ReadBlockLines(int indent, bool folded, uint32_t* content_end) {
+    scratch_.clear();
+    BlockFolding folding(&scratch_);
+    bool ends_open = false;
+    *content_end = 0;
     while (at_ != end_) {
       const char* p = at_;
       while (p - at_ < indent && *p == ' ') ++p;
@@ -402,12 +453,15 @@ class PlainYamlReader::Impl {
       const void* found = std::memchr(p, '\n', static_cast<size_t>(end_ - p));
       const char* line_end = found == nullptr ? end_ : static_cast<const char*>(found);
       if (line_end[-1] == '\r') return false;
+      if (folded) folding.Break({p, static_cast<size_t>(line_end - p)}, true);
       scratch_.append(p, line_end);
       if (!OnlyBlanks(p, line_end)) *content_end = Offset(line_end);
-      if (found != nullptr) scratch_.push_back('\n');
-      at_ = found == nullptr ? end_ : line_end + 1;
+      ends_open = found == nullptr;
+      if (!ends_open && !folded) scratch_.push_back('\n');
+      at_ = ends_open ? end_ : line_end + 1;
     }
-    return true;
+    if (folded && !ends_open) folding.Break("-", false);
+    return *content_end != 0;
   }
 
   // Line breaks at the end of a block scalar: `+` keeps them, `-` takes them away, else one stays.

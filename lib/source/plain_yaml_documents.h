@@ -213,7 +213,8 @@ class DocumentMaker {
   }
 
   void MakeBlockScalar(size_t column) {
-    text_ += PickWord({"|", "|", "|-", "|+"}, {">", ">+", ">-", "|2", ">1-", "|-2"});
+    text_ += PickWord({"|", "|", "|-", "|+", ">", ">-", ">+", "|2", "|-2", ">1-"},
+                      {"|0", "|+-", "|22", "|x", "||"});
     if (Chance(10)) text_ += PickWord({" # c", " ", "  #"}, {"#", " x", "\t"});
     text_ += '\n';
     for (size_t i = Chance(10) ? 2 : 0; i > 0; --i) text_ += PickWord({"\n"}, {"  \n", "\t\n"});

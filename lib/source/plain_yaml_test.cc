@@ -75,6 +75,7 @@ TEST_CASE("the plain reader takes what tools print") {
            "a:\nb:\n- \n-\n- ~\n- null\n",
            "a: |\n  x\n\n   y\n\nb: |-\n  x\nc: |+\n  x\n\nd: e\n",
            "- |\n a\n\n- x",
+           "a: |2-\n    x\n   y\n\nb: >\n  c\n  d\n\n  e\n   f\n\n  g\nh: >-\n i\n",
            "a: | # c\n  x\ty\n  \n",
            "a: 'it''s'\nb: \"x\\n\\u00e9\\\"\"\n'c d': \"\"\n\"e\": '#'\n",
            "a: []\nb: {}\nc: [x, \"y\", 'z', 1, null, [a, {b: c}], ]\nd: {e: f, \"g\":h, \"i\": [] "
@@ -118,7 +119,7 @@ TEST_CASE("the plain reader leaves what it does not own to the general one") {
 
            "yes: a\n",
            "a: b: c\n",
-           "a: |2\n  x\n",
+
            "a\n",
            "[a]\n",
            "a: \"\\x41\"\n",
