@@ -400,6 +400,29 @@ std::string RequestText(const ProxyRequest& request) {
   return text;
 }
 
+Case CaseOf(const ProxyRequest& request) {
+  Case question;
+  const Connection& connection = request.connection;
+  question.tls = connection.tls == WireTls::kTls ? CaseTls::kMtls : CaseTls::kPlaintext;
+  if (connection.certificate && !connection.certificate->uri_sans.empty()) {
+    question.from_identity = connection.certificate->uri_sans.front();
+  }
+  if (const auto* ip = std::get_if<IpAddress>(&connection.source.value)) question.from_ip = *ip;
+  if (const auto* ip = std::get_if<IpAddress>(&connection.destination.value)) {
+    question.to_ip = *ip;
+  }
+  question.to_port = static_cast<int>(connection.destination_port);
+  question.protocol = request.protocol;
+  question.method = request.method;
+  question.path = request.path;
+  question.host = request.authority;
+  question.headers = request.headers;
+  question.claims = request.claims;
+  question.ext_authz = request.ext_authz;
+  question.now = request.now;
+  return question;
+}
+
 class Comparer {
  public:
   Comparer(const DriftInput& input, size_t index, const Workload& workload,
@@ -622,7 +645,8 @@ class Comparer {
                 " than in the manifests: " + RequestText(request) + " gets " + VerdictText(seen) +
                 " there and " + VerdictText(wanted) + " by the manifests; find out which of the " +
                 "two is meant, and apply it");
-        difference.certainty = Certainty::kProven;
+        difference.witness = WitnessOf(request, seen.outcome);
+        if (difference.witness) difference.certainty = Certainty::kProven;
         difference.detail = who_ + " " + key;
         if (before.contains(key)) {
           difference.object = before.at(key).policy->origin.object;
@@ -633,6 +657,19 @@ class Comparer {
       }
       if (!asked) AddUnasked(key, before, after, &reported);
     }
+  }
+
+  // The request in the terms of the mesh, as `can --dump` takes it, where that gives the verdict
+  // that the dump gave.
+  std::optional<Witness> WitnessOf(const ProxyRequest& request, Outcome seen) const {
+    Case question = CaseOf(request);
+    question.to_workload = who_;
+    // The mesh outlives this pass.
+    const std::shared_ptr<const Mesh> mesh(std::shared_ptr<const Mesh>(), &input_.mesh);
+    const World world(mesh, {dump_.config});
+    auto verdict = world.Run(question, World::Addresses::kAssume, Detail::kTrace);
+    if (!verdict.ok() || verdict.value().outcome != seen) return std::nullopt;
+    return Witness{std::move(question), verdict.Take()};
   }
 
   // Where nothing can be asked (a waypoint's chains are chosen by a matcher that cannot be seen
@@ -1268,6 +1305,7 @@ void ReportDrift(const Analysis& analysis, std::string_view code, Reporter& repo
     finding.detail = difference.detail;
     finding.fix = difference.fix;
     finding.certainty = difference.certainty;
+    finding.witness = difference.witness;
     finding.dump = difference.proxy;
     if (difference.severity) finding.severity = *difference.severity;
   }

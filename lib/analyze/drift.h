@@ -25,6 +25,9 @@ struct DriftDifference {
   std::string fix;
   Certainty certainty = Certainty::kLikely;
   std::optional<Severity> severity;  // other than the rule's
+  // A request that tells the two apart, with the verdict of the dump; where it is, the difference
+  // is proven.
+  std::optional<Witness> witness;
 };
 
 struct DriftInput {
