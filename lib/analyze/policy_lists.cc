@@ -92,6 +92,38 @@ class Collector {
 
 }  // namespace
 
+std::string_view HeaderOf(const PolicyList& list) {
+  constexpr std::string_view kStart = "request.headers[";
+  if (list.condition == nullptr) return {};
+  std::string_view key = list.condition->key.value;
+  if (!key.starts_with(kStart) || !key.ends_with(']')) return {};
+  return key.substr(kStart.size(), key.size() - kStart.size() - 1);
+}
+
+ListField FieldOf(const PolicyList& list) {
+  if (list.condition != nullptr) {
+    std::string_view key = list.condition->key.value;
+    if (key == "source.principal") return ListField::kPrincipal;
+    if (key == "source.namespace") return ListField::kNamespace;
+    if (key == "source.serviceAccount") return ListField::kAccount;
+    if (key == "destination.port") return ListField::kPort;
+    return HeaderOf(list).empty() ? ListField::kOther : ListField::kHeader;
+  }
+  std::string_view name = list.path;
+  name.remove_prefix(name.rfind('.') + 1);
+  auto is = [&](std::string_view positive, std::string_view negative) {
+    return name == positive || name == negative;
+  };
+  if (is("principals", "notPrincipals")) return ListField::kPrincipal;
+  if (is("namespaces", "notNamespaces")) return ListField::kNamespace;
+  if (is("serviceAccounts", "notServiceAccounts")) return ListField::kAccount;
+  if (is("methods", "notMethods")) return ListField::kMethod;
+  if (is("paths", "notPaths")) return ListField::kPath;
+  if (is("hosts", "notHosts")) return ListField::kHost;
+  if (is("ports", "notPorts")) return ListField::kPort;
+  return ListField::kOther;
+}
+
 std::vector<PolicyList> ListsOf(const AuthorizationPolicy::Rule& rule) {
   return Collector().Collect(rule);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/model.h"
@@ -21,6 +22,22 @@ struct PolicyList {
   const AuthorizationPolicy::Operation* operation = nullptr;
   const AuthorizationPolicy::Condition* condition = nullptr;
 };
+
+// What the values are compared with.
+enum class ListField {
+  kPrincipal,
+  kNamespace,
+  kAccount,
+  kMethod,
+  kPath,
+  kHost,
+  kPort,
+  kHeader,
+  kOther
+};
+ListField FieldOf(const PolicyList& list);
+// "x-team" of `when request.headers[x-team]`.
+std::string_view HeaderOf(const PolicyList& list);
 
 std::vector<PolicyList> ListsOf(const AuthorizationPolicy::Rule& rule);
 

@@ -11,10 +11,13 @@
 #include <unordered_map>
 
 #include "analyze/names.h"
+#include "analyze/plainly_alive.h"
 #include "analyze/policy_lists.h"
 #include "analyze/rule.h"
+#include "analyze/twins.h"
 #include "base/parallel.h"
 #include "base/text.h"
+#include "reason/model.h"
 
 namespace meshproof {
 namespace {
@@ -52,126 +55,6 @@ std::string KeyOf(const Mesh& mesh, const Workload& workload, const Site& site) 
     }
   }
   return key;
-}
-
-// --- which rules may be dead ---
-//
-// Most rules name other callers than their neighbours and ask nothing twice: no diagram is needed
-// to know that they are alive. What follows errs on the side of asking.
-
-struct WrittenRule {
-  std::vector<PolicyList> lists;
-};
-
-std::vector<WrittenRule> RulesOf(const std::vector<const AuthorizationPolicy*>& policies) {
-  std::vector<WrittenRule> rules;
-  for (const AuthorizationPolicy* policy : policies) {
-    if (policy->dry_run) continue;
-    for (const AuthorizationPolicy::Rule& rule : policy->rules) {
-      if (!rule.null) rules.push_back({ListsOf(rule)});
-    }
-  }
-  return rules;
-}
-
-// Two lists about one thing, or values that a request may not be able to have.
-bool MayContradictItself(const WrittenRule& rule) {
-  using Subject = PolicyList::Subject;
-  bool when_http = false;
-  int http = 0;
-  std::map<std::pair<Subject, const AuthorizationPolicy::Source*>, int> lists;
-  std::map<std::pair<std::string, const AuthorizationPolicy::Operation*>, int> fields;
-  for (const PolicyList& list : rule.lists) {
-    if (list.subject == Subject::kToken) return true;
-    if (list.name == "when connection.sni") return true;
-    if (list.subject == Subject::kHttp) {
-      ++http;
-      when_http |= list.condition != nullptr;
-      for (const Text& text : list.values->values) {
-        if (text.value.find_first_of("?#\\ ") != text.value.npos) return true;
-      }
-      std::string name = list.negative && list.condition == nullptr ? ToLower(list.name.substr(3))
-                                                                    : ToLower(list.name);
-      if (++fields[{name, list.operation}] > 1) return true;
-      continue;
-    }
-    // Conditions hold beside every source.
-    if (++lists[{list.subject, list.condition != nullptr ? nullptr : list.source}] > 1) return true;
-    bool whole_rule = list.condition != nullptr && list.subject != Subject::kOther;
-    if (whole_rule && !rule.lists.empty() && rule.lists.front().source != nullptr) return true;
-  }
-  return when_http && http > 1;
-}
-
-// False only where some value of `narrow` is surely outside `wide`.
-bool MayLieIn(const PolicyList& narrow, const PolicyList& wide) {
-  if (narrow.negative || wide.negative) return true;
-  return std::all_of(
-      narrow.values->values.begin(), narrow.values->values.end(), [&](const Text& value) {
-        return std::any_of(wide.values->values.begin(), wide.values->values.end(),
-                           [&](const Text& other) {
-                             return other.value == value.value ||
-                                    other.value.find_first_of("*{/") != other.value.npos;
-                           });
-      });
-}
-
-// Identities hold slashes without being patterns.
-bool MayLieInIdentity(const PolicyList& narrow, const PolicyList& wide) {
-  if (narrow.negative || wide.negative || narrow.name != wide.name) return true;
-  return std::all_of(
-      narrow.values->values.begin(), narrow.values->values.end(), [&](const Text& value) {
-        return std::any_of(
-            wide.values->values.begin(), wide.values->values.end(), [&](const Text& other) {
-              return other.value == value.value || other.value.find('*') != other.value.npos;
-            });
-      });
-}
-
-// Whether what one rule matches may lie in what the other does (beside others).
-bool MayLieIn(const WrittenRule& narrow, const WrittenRule& wide) {
-  for (const PolicyList& limit : wide.lists) {
-    if (limit.negative) continue;
-    // Of several blocks any will do.
-    bool several = std::any_of(wide.lists.begin(), wide.lists.end(), [&](const PolicyList& other) {
-      return (other.source != nullptr && limit.source != nullptr && other.source != limit.source) ||
-             (other.operation != nullptr && limit.operation != nullptr &&
-              other.operation != limit.operation);
-    });
-    if (several) continue;
-    bool identity = limit.subject == PolicyList::Subject::kIdentity;
-    bool fits = std::any_of(narrow.lists.begin(), narrow.lists.end(), [&](const PolicyList& own) {
-      if (own.subject != limit.subject) return false;
-      if (identity) return MayLieInIdentity(own, limit);
-      return own.name != limit.name ? own.condition != nullptr || limit.condition != nullptr
-                                    : MayLieIn(own, limit);
-    });
-    bool any_value = std::any_of(limit.values->values.begin(), limit.values->values.end(),
-                                 [](const Text& text) { return text.value.starts_with('*'); });
-    if (!fits && !any_value) return false;
-  }
-  return true;
-}
-
-bool MayHoldDeadRules(const PolicySet& set) {
-  constexpr size_t kMostCompared = 40;
-  const std::vector<WrittenRule> allow = RulesOf(set.allow);
-  const std::vector<WrittenRule> deny = RulesOf(set.deny);
-  const std::vector<WrittenRule> custom = RulesOf(set.custom);
-  for (const auto* rules : {&allow, &deny, &custom}) {
-    if (std::any_of(rules->begin(), rules->end(), MayContradictItself)) return true;
-  }
-  // What a DENY rule refuses may be let in by nobody.
-  if (!deny.empty() && !allow.empty()) return true;
-  for (const auto* rules : {&allow, &deny}) {
-    if (rules->size() > kMostCompared) return true;
-    for (const WrittenRule& narrow : *rules) {
-      for (const WrittenRule& wide : *rules) {
-        if (&narrow != &wide && MayLieIn(narrow, wide)) return true;
-      }
-    }
-  }
-  return false;
 }
 
 bool HasPolicies(const PolicySet& set) {
@@ -218,15 +101,24 @@ bool RuleFate::Everywhere(RuleStatus::Kind kind) const {
 }
 
 struct Reach::Impl {
-  explicit Impl(const World& w) : world(w), reasoner(w, kBudget) {}
+  explicit Impl(const World& w) : world(w), reasoner(w, kBudget), callers(w.mesh()) {}
 
   void FindFates();
+  void FindTwins();
+  std::optional<Answer> FindAtTwin(size_t site, int port, const Region& region,
+                                   Wanted wanted) const;
+  std::optional<Example> ToldBy(const Translation& back, const Workload& workload,
+                                const Example& example) const;
 
   const World& world;
   Reasoner reasoner;
+  const Callers callers;
   std::once_flag sites_once, fates_once;
   std::vector<Site> sites;
   std::unordered_map<const AuthorizationPolicy*, std::vector<size_t>> sites_of;
+  std::unordered_map<const Workload*, size_t> site_of;  // of the one that stands for the others
+  std::vector<std::optional<Shape>> shapes;             // by site
+  std::vector<size_t> first_twin;                       // by site; itself where it has none
   std::vector<std::vector<std::vector<RuleStatus>>> statuses;  // by site and port
   std::vector<RuleFate> fates;
 };
@@ -237,8 +129,10 @@ void Reach::Impl::FindFates() {
   ParallelFor(
       sites.size(),
       [&](size_t i) {
-        const PolicySet& set = sites[i].policies;
-        if (!MayHoldDeadRules(set)) return;
+        const Workload& workload = sites[i].workload();
+        bool sidecar = workload.mode == ProxyMode::kSidecar;
+        EffectiveMtls mtls = world.mesh().MtlsFor(workload);
+        if (sidecar && AllPlainlyAlive(sites[i].policies, sites[i].declared, mtls)) return;
         ports[i] = reasoner.Ports(sites[i].workload());
         for (int port : ports[i]) {
           statuses[i].push_back(reasoner.RuleStatuses(sites[i].workload(), port));
@@ -295,6 +189,71 @@ void Reach::Impl::FindFates() {
 Reach::Reach(const World& world) : impl_(std::make_unique<Impl>(world)) {}
 Reach::~Reach() = default;
 
+void Reach::Impl::FindTwins() {
+  std::unordered_map<std::string_view, size_t> known;
+  for (size_t i = 0; i < sites.size(); ++i) {
+    site_of[&sites[i].workload()] = i;
+    shapes.push_back(ShapeOf(world.mesh(), sites[i]));
+    first_twin.push_back(i);
+  }
+  for (size_t i = 0; i < sites.size(); ++i) {
+    if (shapes[i]) first_twin[i] = known.try_emplace(shapes[i]->key, i).first->second;
+  }
+}
+
+// The request of a twin's example, sent here; nothing where it is judged otherwise.
+std::optional<Example> Reach::Impl::ToldBy(const Translation& back, const Workload& workload,
+                                           const Example& example) const {
+  Case request = example.request;
+  request.to_workload = workload.ns + "/" + workload.name;
+  if (!request.from_workload.empty()) {
+    size_t slash = request.from_workload.find('/');
+    const Workload* caller = world.mesh().FindWorkload(request.from_workload.substr(0, slash),
+                                                       request.from_workload.substr(slash + 1));
+    if (caller == nullptr) return std::nullopt;
+    request.from_identity = caller->identity;
+    request.from_workload.clear();
+    request.from_outside = true;
+  }
+  if (request.from_identity) {
+    request.from_identity = back.OfIdentity(*request.from_identity);
+    if (!request.from_identity) return std::nullopt;
+    auto known = callers.sidecars.find(*request.from_identity);
+    if (known != callers.sidecars.end()) {
+      request.from_workload = known->second->ns + "/" + known->second->name;
+      request.from_outside = false;
+      request.from_identity.reset();
+    }
+  }
+  auto verdict = world.Run(request, World::Addresses::kUnknown, Detail::kVerdict);
+  if (!verdict.ok() || verdict.value().outcome != example.verdict.outcome) return std::nullopt;
+  return Example{std::move(request), verdict.Take()};
+}
+
+std::optional<Answer> Reach::Impl::FindAtTwin(size_t site, int port, const Region& region,
+                                              Wanted wanted) const {
+  size_t twin = first_twin[site];
+  const Translation::End here{sites[site], *shapes[site]}, there{sites[twin], *shapes[twin]};
+  auto asked = Translation(here, there).Of(region);
+  if (!asked) return std::nullopt;
+  Answer answer = reasoner.Find(sites[twin].workload(), port, *asked, wanted);
+  answer.region.clear();
+  if (!answer.found()) return answer;
+  answer.example = ToldBy(Translation(there, here), sites[site].workload(), *answer.example);
+  if (!answer.example) return std::nullopt;
+  return answer;
+}
+
+Answer Reach::Find(const Workload& workload, int port, const Region& region, Wanted wanted) const {
+  Sites();
+  auto found = impl_->site_of.find(&workload);
+  if (found != impl_->site_of.end() && impl_->first_twin[found->second] != found->second) {
+    auto told = impl_->FindAtTwin(found->second, port, region, wanted);
+    if (told) return *std::move(told);
+  }
+  return impl_->reasoner.Find(workload, port, region, wanted);
+}
+
 const Reasoner& Reach::reasoner() const {
   return impl_->reasoner;
 }
@@ -308,6 +267,7 @@ const std::vector<Site>& Reach::Sites() const {
         for (const AuthorizationPolicy* policy : *list) impl_->sites_of[policy].push_back(i);
       }
     }
+    impl_->FindTwins();
   });
   return impl_->sites;
 }

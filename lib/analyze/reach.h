@@ -58,6 +58,11 @@ class Reach {
 
   const Reasoner& reasoner() const;
 
+  // As Reasoner::Find. Of a site's workload the answer is that of the first site that is its twin
+  // (analyze/twins.h), in its own names and judged again by the simulator; it has no words for the
+  // region then.
+  Answer Find(const Workload& workload, int port, const Region& region, Wanted wanted) const;
+
   // Sidecars and gateways that an AuthorizationPolicy or RequestAuthentication applies to, in the
   // mesh's order.
   const std::vector<Site>& Sites() const;

@@ -287,8 +287,8 @@ class Search {
       if (workload.mode == ProxyMode::kGateway) {
         all.push_back(Region::Is(Region::Field::kRouted));
       }
-      Answer answer = analysis_.reach->reasoner().Find(workload, port, Region::And(std::move(all)),
-                                                       Wanted::kAllowed);
+      Answer answer =
+          analysis_.reach->Find(workload, port, Region::And(std::move(all)), Wanted::kAllowed);
       if (!answer.found()) return;
       const Candidate* hit = Hit(query, left, answer.example->request);
       if (hit == nullptr) return;

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/memory.h"
 #include "reason/ambient.h"
 #include "reason/proxy_key.h"
 #include "reason/reason.h"
@@ -18,35 +19,6 @@ namespace meshproof {
 inline std::string SpentReason() {
   return "the budget of nodes or seconds is spent";
 }
-
-// Answers by what decides them. Whoever asks while another thread works on the same answer waits
-// for it.
-template <typename T>
-class Memory {
- public:
-  template <typename Make>
-  std::shared_ptr<const T> Get(const std::string& key, Make make, bool* made) {
-    std::shared_ptr<Slot> slot;
-    {
-      std::lock_guard lock(mutex_);
-      std::shared_ptr<Slot>& known = slots_[key];
-      if (known == nullptr) known = std::make_shared<Slot>();
-      slot = known;
-    }
-    std::lock_guard lock(slot->mutex);
-    *made = slot->value == nullptr;
-    if (*made) slot->value = std::make_shared<const T>(make());
-    return slot->value;
-  }
-
- private:
-  struct Slot {
-    std::mutex mutex;
-    std::shared_ptr<const T> value;
-  };
-  std::mutex mutex_;
-  std::unordered_map<std::string, std::shared_ptr<Slot>> slots_;
-};
 
 struct Reasoner::Impl {
   Impl(const World& w, const Budget& b) : world(w), budget(b), callers(w.mesh()) {}

@@ -70,7 +70,7 @@ void CheckAbsence(const Analysis& analysis, const AuthorizationPolicy& policy, s
   for (const Site* site : analysis.reach->SitesOf(policy)) {
     for (int port : analysis.reach->CalledPorts(*site)) {
       Answer answer =
-          analysis.reach->reasoner().Find(site->workload(), port, region, Wanted::kAllowed);
+          analysis.reach->Find(site->workload(), port, region, Wanted::kAllowed);
       if (!answer.found()) continue;
       std::string what = list.condition != nullptr
                              ? "`notValues` of `" + std::string(list.condition->key.value) + "`"

@@ -103,10 +103,10 @@ class Checker {
  private:
   // Whether no request to the port is outside the region.
   bool HoldsAll(const Site& site, int port, const Region& region) const {
-    const Reasoner& reasoner = analysis_.reach->reasoner();
+    const Reach& reach = *analysis_.reach;
     const Region outside = Region::Not(region);
-    return reasoner.Find(site.workload(), port, outside, Wanted::kAllowed).empty() &&
-           reasoner.Find(site.workload(), port, outside, Wanted::kRefused).empty();
+    return reach.Find(site.workload(), port, outside, Wanted::kAllowed).empty() &&
+           reach.Find(site.workload(), port, outside, Wanted::kRefused).empty();
   }
 
   static bool EnforcesMore(const Site& site) {
@@ -169,10 +169,10 @@ class Checker {
 
   // Best a caller without any identity.
   void Show(const Site& site, int port, const Region& region, Finding* finding) const {
-    const Reasoner& reasoner = analysis_.reach->reasoner();
+    const Reach& reach = *analysis_.reach;
     Region stranger = Region::And({region, Region::Not(Region::Is(Field::kMutualTls))});
-    Answer answer = reasoner.Find(site.workload(), port, stranger, Wanted::kAllowed);
-    if (!answer.found()) answer = reasoner.Find(site.workload(), port, region, Wanted::kAllowed);
+    Answer answer = reach.Find(site.workload(), port, stranger, Wanted::kAllowed);
+    if (!answer.found()) answer = reach.Find(site.workload(), port, region, Wanted::kAllowed);
     if (answer.found()) AttachExample(analysis_, *answer.example, finding);
   }
 

@@ -11,16 +11,14 @@
 #include "analyze/gateway_listeners.h"
 #include "analyze/names.h"
 #include "analyze/rule.h"
-#include "analyze/workload_index.h"
+#include "analyze/reach.h"
 #include "base/text.h"
-#include "reason/reason.h"
 
 namespace meshproof {
 namespace {
 
 constexpr std::string_view kHeaders = "request.headers[";
-constexpr Budget kBudget = {5'000, 200'000, 1};
-constexpr size_t kMostWorkloads = 3;  // that are asked for a request
+constexpr size_t kMostSites = 3;  // that are asked for a request
 
 // "x-user" of "request.headers[x-user]"; "" for other keys.
 std::string HeaderOf(std::string_view key) {
@@ -63,11 +61,7 @@ bool NamesCaller(const AuthorizationPolicy::Condition& condition) {
 
 class Checker {
  public:
-  Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis),
-        reporter_(reporter),
-        index_(analysis.mesh),
-        reasoner_(analysis.world, kBudget) {
+  Checker(const Analysis& analysis, Reporter& reporter) : analysis_(analysis), reporter_(reporter) {
     for (const RequestAuthentication& object : analysis.model.request_authentications) {
       for (const JwtRule& rule : object.jwt_rules) {
         if (!rule.output_payload_to_header.value.empty()) {
@@ -140,23 +134,14 @@ class Checker {
 
   // Somebody without an identity or a token whom this very rule lets in.
   void ShowAdmitted(const AuthorizationPolicy& policy, size_t index, Finding* finding) {
-    if (!policy.target_refs.empty()) return;
-    const bool root = policy.meta.ns == analysis_.model.mesh_config.root_namespace;
-    size_t asked = 0;
-    for (const Workload* workload :
-         index_.Selected(policy.selector.match_labels, root ? "" : policy.meta.ns)) {
-      if (workload->mode != ProxyMode::kSidecar && workload->mode != ProxyMode::kGateway) continue;
-      if (++asked > kMostWorkloads) return;
-      std::vector<int> ports;
-      for (const InboundPort& port : analysis_.mesh.InboundPorts(*workload)) {
-        ports.push_back(port.port);
-      }
-      if (ports.empty()) ports = reasoner_.Ports(*workload);
-      for (int port : ports) {
-        const Region region = Region::And({Region::Rule(policy.meta, static_cast<int>(index)),
-                                           Region::Not(Region::Is(Region::Field::kToken))});
+    std::vector<const Site*> sites = analysis_.reach->SitesOf(policy);
+    if (sites.size() > kMostSites) sites.resize(kMostSites);
+    const Region region = Region::And({Region::Rule(policy.meta, static_cast<int>(index)),
+                                       Region::Not(Region::Is(Region::Field::kToken))});
+    for (const Site* site : sites) {
+      for (int port : analysis_.reach->CalledPorts(*site)) {
         const Answer answer =
-            reasoner_.Find(*workload, port, region, Wanted::kAllowedByAnyAuthorizer);
+            analysis_.reach->Find(site->workload(), port, region, Wanted::kAllowedByAnyAuthorizer);
         if (!answer.found()) continue;
         if (AttachWitness(analysis_, answer.example->request, Outcome::kAllow, finding)) return;
       }
@@ -165,8 +150,6 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  WorkloadIndex index_;
-  Reasoner reasoner_;
   std::set<std::string> from_token_;
 };
 

@@ -96,7 +96,7 @@ class Checker {
         return;
       }
       for (int port : analysis_.reach->CalledPorts(*site)) {
-        Answer answer = analysis_.reach->reasoner().Find(site->workload(), port, Region::All(),
+        Answer answer = analysis_.reach->Find(site->workload(), port, Region::All(),
                                                          Wanted::kRefused);
         if (!answer.found()) continue;
         Finding& finding = reporter_.Report(
@@ -172,7 +172,7 @@ class Checker {
     if (sites.size() > kMostSites) sites.resize(kMostSites);
     for (const Site* site : sites) {
       for (int port : analysis_.reach->CalledPorts(*site)) {
-        Answer answer = analysis_.reach->reasoner().Find(
+        Answer answer = analysis_.reach->Find(
             site->workload(), port, region, deny ? Wanted::kRefused : Wanted::kAllowed);
         if (!answer.found()) continue;
         Finding& finding = reporter_.Report(policy.meta, place,

@@ -208,7 +208,7 @@ class Checker {
     constexpr size_t kMostSites = 2;
     std::vector<const Site*> sites = analysis_.reach->SitesOf(policy);
     if (sites.size() > kMostSites) sites.resize(kMostSites);
-    const Reasoner& reasoner = analysis_.reach->reasoner();
+    const Reach& reach = *analysis_.reach;
     for (const Site* site : sites) {
       std::vector<Region> elsewhere;
       for (const Policy* other : site->policies.allow) {
@@ -222,7 +222,7 @@ class Checker {
       Region routed = Region::Is(Region::Field::kRouted);
       for (int port : analysis_.reach->CalledPorts(*site)) {
         const auto find = [&](const Region& in, const Region& out) {
-          return reasoner.Find(site->workload(), port,
+          return reach.Find(site->workload(), port,
                                Region::And({in, Region::Not(out), not_elsewhere, routed}),
                                Wanted::kAllowed);
         };

@@ -107,7 +107,7 @@ class Checker {
     for (const Site* site : sites) {
       for (int port : analysis_.reach->CalledPorts(*site)) {
         Answer answer =
-            analysis_.reach->reasoner().Find(site->workload(), port, who, Wanted::kAllowed);
+            analysis_.reach->Find(site->workload(), port, who, Wanted::kAllowed);
         if (!answer.found()) continue;
         Report(policy, domain, i, j, list, *answer.example);
         return true;

@@ -103,13 +103,13 @@ class Checker {
       }
     }
     if (lost.empty()) return;
-    const Reasoner& reasoner = analysis_.reach->reasoner();
-    if (!reasoner.Find(site.workload(), port, Region::All(), Wanted::kAllowed).empty()) return;
+    const Reach& reach = *analysis_.reach;
+    if (!reach.Find(site.workload(), port, Region::All(), Wanted::kAllowed).empty()) return;
     // A client that the proxy understands.
-    Answer refused = reasoner.Find(site.workload(), port, Region::Is(Region::Field::kMutualTls),
+    Answer refused = reach.Find(site.workload(), port, Region::Is(Region::Field::kMutualTls),
                                    Wanted::kRefused);
     if (!refused.found()) {
-      refused = reasoner.Find(site.workload(), port, Region::All(), Wanted::kRefused);
+      refused = reach.Find(site.workload(), port, Region::All(), Wanted::kRefused);
     }
     if (!refused.found()) return;
     for (const auto& [policy, rule] : lost) Add(*policy, rule, site, port, *refused.example);

@@ -65,10 +65,10 @@ class Checker {
           analysis_.mesh.MtlsFor(site.workload()).ForPort(port).mode == MtlsMode::kDisable;
       return known->second;
     }
-    const Reasoner& reasoner = analysis_.reach->reasoner();
+    const Reach& reach = *analysis_.reach;
     auto none = [&](Wanted wanted) {
       Region shown = Region::Is(Field::kMutualTls);
-      return reasoner.Find(site.workload(), port, shown, wanted).empty();
+      return reach.Find(site.workload(), port, shown, wanted).empty();
     };
     known->second = none(Wanted::kAllowed) && none(Wanted::kRefused);
     return known->second;
@@ -77,7 +77,7 @@ class Checker {
   bool CheckPort(const AuthorizationPolicy& policy, size_t index, const PolicyList& list,
                  const Site& site, int port) {
     if (!SeesNobody(site, port)) return false;
-    const Reasoner& reasoner = analysis_.reach->reasoner();
+    const Reach& reach = *analysis_.reach;
     const Workload& workload = site.workload();
     bool deny = policy.action == AuthorizationPolicy::Action::kDeny;
     const AuthorizationPolicy::Rule& rule = policy.rules[index];
@@ -86,7 +86,7 @@ class Checker {
       meant.push_back(RegionOf(operation));
     }
     Region region = meant.empty() ? Region::All() : Region::Or(std::move(meant));
-    Answer allowed = reasoner.Find(workload, port, region, Wanted::kAllowed);
+    Answer allowed = reach.Find(workload, port, region, Wanted::kAllowed);
     // The port may be meant for callers that other rules let in.
     if (deny ? !allowed.found() : !allowed.empty()) return false;
     if (!IsAboutPort(rule, port)) return false;
@@ -110,7 +110,7 @@ class Checker {
     finding.fix = gateway ? "Move the rule to the workloads behind the gateway."
                           : "Set mTLS of the port to STRICT or PERMISSIVE.";
     Answer shown =
-        deny ? std::move(allowed) : reasoner.Find(workload, port, region, Wanted::kRefused);
+        deny ? std::move(allowed) : reach.Find(workload, port, region, Wanted::kRefused);
     if (shown.found()) AttachExample(analysis_, *shown.example, &finding);
     return true;
   }

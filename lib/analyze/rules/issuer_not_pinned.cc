@@ -145,7 +145,7 @@ class Checker {
       claim |= own_claim;
     }
     if (open == nullptr || reported_rules_.contains(&policy.rules[index])) return;
-    const Reasoner& reasoner = analysis_.reach->reasoner();
+    const Reach& reach = *analysis_.reach;
     for (int port : analysis_.reach->CalledPorts(site)) {
       std::vector<std::string> takes;
       std::optional<Example> example;
@@ -155,7 +155,7 @@ class Checker {
         Region region =
             Region::And({Region::Rule(policy.meta, static_cast<int>(index)),
                          Region::Is(Field::kRequestPrincipal, std::string(issuer) + "/*")});
-        Answer answer = reasoner.Find(site.workload(), port, region, Wanted::kAllowed);
+        Answer answer = reach.Find(site.workload(), port, region, Wanted::kAllowed);
         if (!answer.found()) continue;
         takes.push_back("`" + std::string(issuer) + "`");
         // The one that is listed last was probably added later.

@@ -130,10 +130,10 @@ class ShutMethods {
       for (const InboundPort& port : site->declared) {
         if (port.protocol == Protocol::kGrpc) continue;
         if (!IsHttp(port.protocol) && port.protocol != Protocol::kAuto) continue;
-        const Reasoner& reasoner = analysis_.reach->reasoner();
+        const Reach& reach = *analysis_.reach;
         // Somebody else may let it in.
-        if (!reasoner.Find(site->workload(), port.port, region, Wanted::kAllowed).empty()) continue;
-        Answer answer = reasoner.Find(site->workload(), port.port, region, Wanted::kRefused);
+        if (!reach.Find(site->workload(), port.port, region, Wanted::kAllowed).empty()) continue;
+        Answer answer = reach.Find(site->workload(), port.port, region, Wanted::kRefused);
         if (!answer.found()) continue;
         Report(policy, i, j, v, method, *answer.example);
         return;

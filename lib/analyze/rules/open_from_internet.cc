@@ -14,19 +14,18 @@
 #include "analyze/gateway_listeners.h"
 #include "analyze/names.h"
 #include "analyze/pod_fields.h"
+#include "analyze/reach.h"
 #include "analyze/rule.h"
-#include "reason/reason.h"
 
 namespace meshproof {
 namespace {
 
 constexpr size_t kMostRoutes = 12;  // of one Service that are tried one by one
-constexpr Budget kBudget = {5'000, 200'000, 2};
 
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), reasoner_(analysis.world, kBudget) {}
+      : analysis_(analysis), reporter_(reporter) {}
 
   void Check(const std::vector<const Entrance*>& ways) {
     const Entrance& first = *ways.front();
@@ -38,8 +37,8 @@ class Checker {
       if (verdict) return Report(*ways[i], *question, *std::move(verdict));
     }
     for (const Region& region : Regions(first)) {
-      const Answer answer =
-          reasoner_.Find(*first.gateway, first.port, region, Wanted::kAllowedByAnyAuthorizer);
+      const Answer answer = analysis_.reach->Find(*first.gateway, first.port, region,
+                                                  Wanted::kAllowedByAnyAuthorizer);
       if (!answer.found()) continue;
       Case question = answer.example->request;
       question.follow = true;
@@ -51,7 +50,7 @@ class Checker {
     const Workload& workload = analysis_.mesh.workloads()[first.service->workloads.front()];
     const MeshServicePort* port = first.service->FindPort(first.service_port);
     if (port == nullptr || workload.mode != ProxyMode::kSidecar) return;
-    const Answer answer = reasoner_.Find(
+    const Answer answer = analysis_.reach->Find(
         workload, analysis_.mesh.TargetPort(*first.service, *port, workload),
         Region::Not(Region::Is(Region::Field::kToken)), Wanted::kAllowedByAnyAuthorizer);
     if (!answer.found()) return;
@@ -162,7 +161,6 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  Reasoner reasoner_;
   std::map<const ObjectMeta*, const AuthorizationPolicy*> policies_;
 };
 

@@ -137,7 +137,7 @@ class OpenPrefixes {
                        Region::Is(Region::Field::kRouted)});
       for (int port : analysis_.reach->CalledPorts(*site)) {
         Answer answer =
-            analysis_.reach->reasoner().Find(site->workload(), port, region, Wanted::kAllowed);
+            analysis_.reach->Find(site->workload(), port, region, Wanted::kAllowed);
         if (!answer.found()) continue;
         Report(policy, i, j, v, prefix, neighbour, !known.empty(), *answer.example);
         return;

@@ -110,7 +110,7 @@ class Checker {
       }
       for (int port : analysis_.reach->CalledPorts(*site)) {
         Answer answer =
-            analysis_.reach->reasoner().Find(site->workload(), port, who, Wanted::kAllowed);
+            analysis_.reach->Find(site->workload(), port, who, Wanted::kAllowed);
         if (!answer.found()) continue;
         if (deny && !RefusesOthers(*answer.example, policy)) continue;
         Report(policy, value, outsider, *answer.example);

@@ -69,22 +69,22 @@ class Checker {
   // although there is none. With `finding`, a request is put on it.
   bool Shows(const AuthorizationPolicy& policy, size_t index, const PolicyList& list,
              const Site& site, Finding* finding) const {
-    const Reasoner& reasoner = analysis_.reach->reasoner();
+    const Reach& reach = *analysis_.reach;
     bool allow = policy.action == AuthorizationPolicy::Action::kAllow;
     const Region rule = Region::Rule(policy.meta, static_cast<int>(index));
     for (int port : analysis_.reach->CalledPorts(site)) {
       const Workload& workload = site.workload();
       if (list.negative) {
         Answer hit =
-            reasoner.Find(workload, port, rule, allow ? Wanted::kAllowed : Wanted::kRefused);
+            reach.Find(workload, port, rule, allow ? Wanted::kAllowed : Wanted::kRefused);
         if (!hit.found()) continue;
         if (finding != nullptr) AttachExample(analysis_, *hit.example, finding);
         return true;
       }
-      if (!reasoner.Find(workload, port, rule, Wanted::kAllowed).empty()) continue;
-      if (!reasoner.Find(workload, port, rule, Wanted::kRefused).empty()) continue;
+      if (!reach.Find(workload, port, rule, Wanted::kAllowed).empty()) continue;
+      if (!reach.Find(workload, port, rule, Wanted::kRefused).empty()) continue;
       if (finding != nullptr) {
-        Answer meant = reasoner.Find(workload, port, Meant(policy, index),
+        Answer meant = reach.Find(workload, port, Meant(policy, index),
                                      allow ? Wanted::kRefused : Wanted::kAllowed);
         if (meant.found()) AttachExample(analysis_, *meant.example, finding);
       }
