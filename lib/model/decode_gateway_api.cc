@@ -97,12 +97,14 @@ K8sRouteMatch DecodeMatch(const Fields& fields, K8sRoute::Kind kind) {
 }
 
 void DecodeHeaderChanges(const Fields& fields, K8sRouteFilter* filter) {
-  for (auto [key, list] : {std::pair("set", &filter->set), std::pair("add", &filter->add)}) {
-    fields.ForEach(key, [&fields, list = list](const Node& item) {
+  const auto decode = [&fields](const char* key, auto* list) {
+    fields.ForEach(key, [&](const Node& item) {
       Fields header(&item, fields.report(), "header");
       if (header.present()) list->emplace_back(header.String("name"), header.String("value"));
     });
-  }
+  };
+  decode("set", &filter->set);
+  decode("add", &filter->add);
   filter->remove = fields.Strings("remove");
 }
 
