@@ -1,5 +1,7 @@
-"""formats.py BINARY FOLDER CHECK: validates a format of `analyze` over the bad case of every rule,
-over all cases at once, and over the example. Findings have to be there, or nothing was shown."""
+"""formats.py BINARY FOLDER CHECK: validates a format of `analyze` over the bad cases of every rule,
+over all cases at once, and over the example. Findings have to be there, or nothing was shown.
+Microsoft's SARIF validator takes a third of a second a file: it gets one case of each rule beside
+all cases at once."""
 
 import json
 import os
@@ -23,7 +25,11 @@ def analyze(paths, form, out):
 
 def inputs():
     rules = ROOT / "testdata" / "rules"
+    seen = set()
     for case in sorted(rules.glob("*/bad-*.yaml")):
+        if check == "sarif" and case.parent in seen:
+            continue
+        seen.add(case.parent)
         yield f"{case.parent.name}-{case.stem}", [case.relative_to(ROOT)]
     yield "all", [rules.relative_to(ROOT)]
     yield "example", [pathlib.Path("testdata/example")]
