@@ -11,25 +11,22 @@
 #include "simulate/case.h"
 #include "simulate/verdict.h"
 
-// Decides questions about all requests that can reach a port of a workload. The
-// answer is exact over this domain: one connection that a client can make
-// (plaintext, or TLS with at most one certificate of one URI name, shaped as a
-// mesh identity where the mesh's root has to sign it), a well-formed HTTP/1.1
-// or HTTP/2 request or bytes, no token or valid tokens of one configured
-// issuer. Paths are what a rule sees: the image of the listener's
-// normalization.
+// Decides questions about all requests that can reach a port of a workload. The answer is exact
+// over this domain: one connection that a client can make (plaintext, or TLS with at most one
+// certificate of one URI name, shaped as a mesh identity where the mesh's root has to sign it), a
+// well-formed HTTP/1.1 or HTTP/2 request or bytes, no token or valid tokens of one configured
+// issuer. Paths are what a rule sees: the image of the listener's normalization.
 //
-// How to ask:
-//   a request without a token that gets through    Find(w, port,
-//   Not(Is(kToken)), kAllowed)
-//   ... in spite of every external authorizer      Find(...,
-//   kAllowedByAnyAuthorizer) some request of REGION is refused Find(w, port,
-//   region, kRefused) everything of REGION gets through (proved)     Find(w,
-//   port, region, kRefused) is kEmpty a rule is unreachable, denied, covered
-//   RuleStatuses(w, port) what is let in ExposureOf(w, port) what a change
-//   opens and shuts                  Compare(...)
-// A request that security lets through and no route takes (404) counts as
-// allowed; Is(kRouted) keeps those that a route takes.
+// How to ask
+//   for a request without a token that gets through:  Find(w, port, Not(Is(kToken)), kAllowed)
+//   ... in spite of every external authorizer:        Find(..., kAllowedByAnyAuthorizer)
+//   for a request of REGION that is refused:          Find(w, port, REGION, kRefused)
+//   whether all of REGION gets through:               ... is kEmpty
+//   which rules are unreachable, denied, covered:     RuleStatuses(w, port)
+//   what is let in:                                   ExposureOf(w, port)
+//   what a change opens and shuts:                    Compare(...)
+// A request that security lets through and no route takes (404) counts as allowed; Is(kRouted)
+// keeps those that a route takes.
 namespace meshproof {
 
 struct Budget {
