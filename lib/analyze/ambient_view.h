@@ -57,7 +57,7 @@ class AmbientView {
  private:
   const Analysis& analysis_;
   const ZtunnelConfig& ztunnel_;
-  WorkloadIndex index_;
+  const WorkloadIndex& index_;
   std::vector<const Workload*> all_;
   std::vector<const Workload*> without_labels_;
   std::vector<std::vector<const MeshService*>> services_;  // as mesh.workloads()

@@ -9,6 +9,7 @@
 #include "analyze/drift.h"
 #include "analyze/reach.h"
 #include "analyze/suppress.h"
+#include "analyze/workload_index.h"
 #include "base/parallel.h"
 #include "base/text.h"
 #include "crypto/sha256.h"
@@ -104,6 +105,8 @@ AnalyzeResult Analyze(const Mesh& mesh, const World& world, const AnalyzeOptions
   Analysis analysis{mesh.model(), mesh, world, objects, options.now, options.istio_version};
   const Reach reach(world);
   analysis.reach = &reach;
+  const WorkloadIndex index(mesh);
+  analysis.index = &index;
   std::vector<DriftDifference> drift;
   if (options.dumps != nullptr) {
     drift = FindDrift({mesh, *options.dumps, options.now});

@@ -37,7 +37,7 @@ int Nearness(const Labels& selector, const Labels& labels) {
 
 }  // namespace
 
-WorkloadIndex::WorkloadIndex(const Mesh& mesh) : mesh_(mesh) {
+WorkloadIndex::WorkloadIndex(const Mesh& mesh) {
   for (const Workload& workload : mesh.workloads()) {
     all_.push_back(&workload);
     by_namespace_[workload.ns].push_back(&workload);

@@ -26,7 +26,6 @@ class WorkloadIndex {
   const Workload* Nearest(const Labels& labels, std::string_view ns) const;
 
  private:
-  const Mesh& mesh_;
   std::unordered_map<std::string, std::vector<const Workload*>> by_label_;  // "key=value"
   std::unordered_map<std::string, std::vector<const Workload*>> by_namespace_;
   std::vector<const Workload*> all_;

@@ -69,8 +69,7 @@ void CheckAbsence(const Analysis& analysis, const AuthorizationPolicy& policy, s
   const Region region = Region::And({Region::Rule(policy.meta, static_cast<int>(index)), *absence});
   for (const Site* site : analysis.reach->SitesOf(policy)) {
     for (int port : analysis.reach->CalledPorts(*site)) {
-      Answer answer =
-          analysis.reach->Find(site->workload(), port, region, Wanted::kAllowed);
+      Answer answer = analysis.reach->Find(site->workload(), port, region, Wanted::kAllowed);
       if (!answer.found()) continue;
       std::string what = list.condition != nullptr
                              ? "`notValues` of `" + std::string(list.condition->key.value) + "`"

@@ -77,7 +77,7 @@ std::vector<List> ListsOf(const AuthorizationPolicy::Rule& rule) {
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), index_(analysis.mesh) {
+      : analysis_(analysis), reporter_(reporter), index_(*analysis.index) {
     for (const MeshService& service : analysis.mesh.services()) {
       for (size_t index : service.workloads) {
         services_[&analysis.mesh.workloads()[index]].push_back(&service);
@@ -352,7 +352,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  WorkloadIndex index_;
+  const WorkloadIndex& index_;
   std::map<const Workload*, std::vector<const MeshService*>> services_;
   std::set<std::string> gateway_identities_;
 };

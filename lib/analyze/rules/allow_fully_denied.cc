@@ -45,9 +45,9 @@ void CheckAllowFullyDenied(const Analysis& analysis, Reporter& reporter) {
     }
     finding.field_path = "spec.rules[" + std::to_string(fate.rule) + "]";
     finding.fix = "Narrow the DENY rule so that what is meant to be allowed is not in it.";
-    Answer refused = analysis.reach->Find(
-        place->site->workload(), place->port,
-        Region::Rule(policy.meta, static_cast<int>(fate.rule)), Wanted::kRefused);
+    Answer refused = analysis.reach->Find(place->site->workload(), place->port,
+                                          Region::Rule(policy.meta, static_cast<int>(fate.rule)),
+                                          Wanted::kRefused);
     if (refused.found()) AttachExample(analysis, *refused.example, &finding);
   }
 }

@@ -146,7 +146,7 @@ bool CoversServerHost(const X509Certificate& certificate, std::string_view host)
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), index_(analysis.mesh) {
+      : analysis_(analysis), reporter_(reporter), index_(*analysis.index) {
     for (const Secret& secret : analysis.model.secrets) {
       secrets_[{secret.meta.ns, std::string(secret.meta.name)}] = &secret;
     }
@@ -398,7 +398,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  WorkloadIndex index_;
+  const WorkloadIndex& index_;
   std::map<std::pair<std::string, std::string>, const Secret*> secrets_;  // by namespace, name
   std::set<std::tuple<const ObjectMeta*, std::string, std::string>> said_;
 };

@@ -36,7 +36,7 @@ struct Reference {
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), names_(analysis), index_(analysis.mesh) {
+      : analysis_(analysis), reporter_(reporter), names_(analysis), index_(*analysis.index) {
     for (const Secret& secret : analysis.model.secrets) {
       secrets_[{secret.meta.ns, std::string(secret.meta.name)}] = &secret;
     }
@@ -369,7 +369,7 @@ class Checker {
   const Analysis& analysis_;
   Reporter& reporter_;
   KnownNames names_;
-  WorkloadIndex index_;
+  const WorkloadIndex& index_;
   std::map<std::pair<std::string, std::string>, const Secret*> secrets_;  // by namespace, name
   std::map<std::string, std::vector<const ObjectMeta*>> grants_;          // by namespace
   std::set<std::pair<std::string, std::string>> generated_;

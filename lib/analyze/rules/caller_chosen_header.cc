@@ -10,8 +10,8 @@
 
 #include "analyze/gateway_listeners.h"
 #include "analyze/names.h"
-#include "analyze/rule.h"
 #include "analyze/reach.h"
+#include "analyze/rule.h"
 #include "base/text.h"
 
 namespace meshproof {

@@ -20,7 +20,7 @@ constexpr std::string_view kUseWaypoint = "istio.io/use-waypoint";
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), names_(analysis), index_(analysis.mesh) {
+      : analysis_(analysis), reporter_(reporter), names_(analysis), index_(*analysis.index) {
     for (const Service& service : analysis.model.services) {
       targets_[{"Service", service.meta.ns, std::string(service.meta.name)}] = &service.meta;
     }
@@ -164,7 +164,7 @@ class Checker {
   const Analysis& analysis_;
   Reporter& reporter_;
   KnownNames names_;
-  WorkloadIndex index_;
+  const WorkloadIndex& index_;
   std::map<std::tuple<std::string, std::string, std::string>, const ObjectMeta*>
       targets_;  // by kind, namespace, name
 };

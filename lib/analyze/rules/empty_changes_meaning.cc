@@ -96,8 +96,8 @@ class Checker {
         return;
       }
       for (int port : analysis_.reach->CalledPorts(*site)) {
-        Answer answer = analysis_.reach->Find(site->workload(), port, Region::All(),
-                                                         Wanted::kRefused);
+        Answer answer =
+            analysis_.reach->Find(site->workload(), port, Region::All(), Wanted::kRefused);
         if (!answer.found()) continue;
         Finding& finding = reporter_.Report(
             policy.meta, node != nullptr ? PlaceOf(policy.meta, *node) : Span{},
@@ -172,8 +172,8 @@ class Checker {
     if (sites.size() > kMostSites) sites.resize(kMostSites);
     for (const Site* site : sites) {
       for (int port : analysis_.reach->CalledPorts(*site)) {
-        Answer answer = analysis_.reach->Find(
-            site->workload(), port, region, deny ? Wanted::kRefused : Wanted::kAllowed);
+        Answer answer = analysis_.reach->Find(site->workload(), port, region,
+                                              deny ? Wanted::kRefused : Wanted::kAllowed);
         if (!answer.found()) continue;
         Finding& finding = reporter_.Report(policy.meta, place,
                                             what + ": " + InWords(answer.example->request) +
@@ -204,7 +204,7 @@ class Checker {
   void ReportMtls(const PeerAuthentication& policy, const Node& node, const std::string& path,
                   int port) {
     bool root = policy.meta.ns == analysis_.model.mesh_config.root_namespace;
-    WorkloadIndex index(analysis_.mesh);
+    const WorkloadIndex& index = *analysis_.index;
     std::optional<InboundPort> asked;
     const Workload* target = nullptr;
     MtlsMode mode =

@@ -223,8 +223,8 @@ class Checker {
       for (int port : analysis_.reach->CalledPorts(*site)) {
         const auto find = [&](const Region& in, const Region& out) {
           return reach.Find(site->workload(), port,
-                               Region::And({in, Region::Not(out), not_elsewhere, routed}),
-                               Wanted::kAllowed);
+                            Region::And({in, Region::Not(out), not_elsewhere, routed}),
+                            Wanted::kAllowed);
         };
         if (!find(pair.first, pair.second).found()) continue;
         Answer answer = find(pair.second, pair.first);

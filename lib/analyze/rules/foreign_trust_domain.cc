@@ -106,8 +106,7 @@ class Checker {
                               Region::Is(Region::Field::kIdentity, domain + "/*")});
     for (const Site* site : sites) {
       for (int port : analysis_.reach->CalledPorts(*site)) {
-        Answer answer =
-            analysis_.reach->Find(site->workload(), port, who, Wanted::kAllowed);
+        Answer answer = analysis_.reach->Find(site->workload(), port, who, Wanted::kAllowed);
         if (!answer.found()) continue;
         Report(policy, domain, i, j, list, *answer.example);
         return true;

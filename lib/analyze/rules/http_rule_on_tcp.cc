@@ -106,8 +106,8 @@ class Checker {
     const Reach& reach = *analysis_.reach;
     if (!reach.Find(site.workload(), port, Region::All(), Wanted::kAllowed).empty()) return;
     // A client that the proxy understands.
-    Answer refused = reach.Find(site.workload(), port, Region::Is(Region::Field::kMutualTls),
-                                   Wanted::kRefused);
+    Answer refused =
+        reach.Find(site.workload(), port, Region::Is(Region::Field::kMutualTls), Wanted::kRefused);
     if (!refused.found()) {
       refused = reach.Find(site.workload(), port, Region::All(), Wanted::kRefused);
     }

@@ -109,8 +109,7 @@ class Checker {
     finding.field_path = FieldPathOf(index, list);
     finding.fix = gateway ? "Move the rule to the workloads behind the gateway."
                           : "Set mTLS of the port to STRICT or PERMISSIVE.";
-    Answer shown =
-        deny ? std::move(allowed) : reach.Find(workload, port, region, Wanted::kRefused);
+    Answer shown = deny ? std::move(allowed) : reach.Find(workload, port, region, Wanted::kRefused);
     if (shown.found()) AttachExample(analysis_, *shown.example, &finding);
     return true;
   }

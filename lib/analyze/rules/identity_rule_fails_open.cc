@@ -79,8 +79,7 @@ class Checker {
       for (int port : analysis_.reach->CalledPorts(*site)) {
         // Where nobody has an identity the rule is dead (MP0407).
         if (mtls.ForPort(port).mode != MtlsMode::kPermissive) continue;
-        Answer found =
-            analysis_.reach->Find(site->workload(), port, walks_past, Wanted::kAllowed);
+        Answer found = analysis_.reach->Find(site->workload(), port, walks_past, Wanted::kAllowed);
         if (!found.found()) continue;
         open.push_back(site);
         if (!answer) {

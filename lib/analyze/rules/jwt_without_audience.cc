@@ -36,7 +36,7 @@ void AttachForeignToken(const Analysis& analysis, const WorkloadIndex& index,
 }  // namespace
 
 void CheckJwtWithoutAudience(const Analysis& analysis, Reporter& reporter) {
-  WorkloadIndex index(analysis.mesh);
+  const WorkloadIndex& index = *analysis.index;
   for (const RequestAuthentication& policy : analysis.model.request_authentications) {
     for (size_t i = 0; i < policy.jwt_rules.size(); ++i) {
       const JwtRule& rule = policy.jwt_rules[i];

@@ -77,9 +77,9 @@ void Report(const Analysis& analysis, const RuleFate& fate, Reporter& reporter) 
   const RulePlace& place = fate.places.front();
   bool deny = policy.action == AuthorizationPolicy::Action::kDeny;
   if (policy.action == AuthorizationPolicy::Action::kCustom) return;
-  Answer meant = analysis.reach->Find(place.site->workload(), place.port,
-                                                 RegionOf(rule, policy.meta.ns, true),
-                                                 deny ? Wanted::kAllowed : Wanted::kRefused);
+  Answer meant =
+      analysis.reach->Find(place.site->workload(), place.port, RegionOf(rule, policy.meta.ns, true),
+                           deny ? Wanted::kAllowed : Wanted::kRefused);
   if (meant.found()) AttachExample(analysis, *meant.example, &finding);
 }
 

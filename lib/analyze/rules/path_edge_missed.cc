@@ -136,8 +136,7 @@ class OpenPrefixes {
           Region::And({OnlyBy(*site, policy, i, j, v), Region::Is(Region::Field::kPath, neighbour),
                        Region::Is(Region::Field::kRouted)});
       for (int port : analysis_.reach->CalledPorts(*site)) {
-        Answer answer =
-            analysis_.reach->Find(site->workload(), port, region, Wanted::kAllowed);
+        Answer answer = analysis_.reach->Find(site->workload(), port, region, Wanted::kAllowed);
         if (!answer.found()) continue;
         Report(policy, i, j, v, prefix, neighbour, !known.empty(), *answer.example);
         return;

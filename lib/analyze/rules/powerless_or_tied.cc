@@ -257,7 +257,7 @@ void CheckPowerless(const Analysis& analysis, const WorkloadIndex& index,
 }  // namespace
 
 void CheckPowerlessOrTied(const Analysis& analysis, Reporter& reporter) {
-  WorkloadIndex index(analysis.mesh);
+  const WorkloadIndex& index = *analysis.index;
   for (const PeerAuthentication& policy : analysis.model.peer_authentications) {
     CheckPowerless(analysis, index, policy, reporter);
   }

@@ -109,8 +109,7 @@ class Checker {
                            Region::Not(Region::Or(std::move(others)))});
       }
       for (int port : analysis_.reach->CalledPorts(*site)) {
-        Answer answer =
-            analysis_.reach->Find(site->workload(), port, who, Wanted::kAllowed);
+        Answer answer = analysis_.reach->Find(site->workload(), port, who, Wanted::kAllowed);
         if (!answer.found()) continue;
         if (deny && !RefusesOthers(*answer.example, policy)) continue;
         Report(policy, value, outsider, *answer.example);

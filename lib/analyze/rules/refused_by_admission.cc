@@ -48,7 +48,8 @@ std::string Consequence(const Diagnostic& diagnostic, const ObjectName& object) 
 // those whose workloads have HTTP ports alone.
 class HttpOnlyPolicies {
  public:
-  explicit HttpOnlyPolicies(const Analysis& analysis) : analysis_(analysis), index_(analysis.mesh) {
+  explicit HttpOnlyPolicies(const Analysis& analysis)
+      : analysis_(analysis), index_(*analysis.index) {
     for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
       policies_[{policy.meta.ns, std::string(policy.meta.name)}] = &policy;
     }
@@ -74,7 +75,7 @@ class HttpOnlyPolicies {
 
  private:
   const Analysis& analysis_;
-  WorkloadIndex index_;
+  const WorkloadIndex& index_;
   std::map<std::pair<std::string, std::string>, const AuthorizationPolicy*> policies_;
 };
 

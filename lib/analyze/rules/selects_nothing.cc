@@ -32,7 +32,7 @@ class Checker {
   Checker(const Analysis& analysis, Reporter& reporter)
       : analysis_(analysis),
         reporter_(reporter),
-        index_(analysis.mesh),
+        index_(*analysis.index),
         names_(analysis),
         root_(analysis.model.mesh_config.root_namespace),
         scoped_gateways_(analysis.mesh.FeatureEnabled("PILOT_SCOPE_GATEWAY_TO_NAMESPACE", false)) {
@@ -254,7 +254,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  WorkloadIndex index_;
+  const WorkloadIndex& index_;
   KnownNames names_;
   std::string root_;
   bool scoped_gateways_ = false;

@@ -28,7 +28,7 @@ struct Ports {
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), index_(analysis.mesh) {}
+      : analysis_(analysis), reporter_(reporter), index_(*analysis.index) {}
 
   void Check(const AuthorizationPolicy& policy) {
     // A waypoint compares the port that the client dialled.
@@ -297,7 +297,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  WorkloadIndex index_;
+  const WorkloadIndex& index_;
   std::map<const Workload*, Ports> ports_;
   std::map<const Workload*, std::vector<std::reference_wrapper<const MeshService>>> services_;
   std::map<std::string, const Workload*> callers_;  // by identity

@@ -58,7 +58,7 @@ std::string ApplicationOf(const Workload& workload) {
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), index_(analysis.mesh) {
+      : analysis_(analysis), reporter_(reporter), index_(*analysis.index) {
     for (const Workload& workload : analysis.mesh.workloads()) {
       // Without its namespace nobody can tell whether a pod has a proxy.
       if (workload.mode == ProxyMode::kNone &&
@@ -182,7 +182,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  WorkloadIndex index_;
+  const WorkloadIndex& index_;
   std::map<std::string, Holders, std::less<>> holders_;  // by "ns/account"
 };
 

@@ -75,8 +75,7 @@ class Checker {
     for (int port : analysis_.reach->CalledPorts(site)) {
       const Workload& workload = site.workload();
       if (list.negative) {
-        Answer hit =
-            reach.Find(workload, port, rule, allow ? Wanted::kAllowed : Wanted::kRefused);
+        Answer hit = reach.Find(workload, port, rule, allow ? Wanted::kAllowed : Wanted::kRefused);
         if (!hit.found()) continue;
         if (finding != nullptr) AttachExample(analysis_, *hit.example, finding);
         return true;
@@ -85,7 +84,7 @@ class Checker {
       if (!reach.Find(workload, port, rule, Wanted::kRefused).empty()) continue;
       if (finding != nullptr) {
         Answer meant = reach.Find(workload, port, Meant(policy, index),
-                                     allow ? Wanted::kRefused : Wanted::kAllowed);
+                                  allow ? Wanted::kRefused : Wanted::kAllowed);
         if (meant.found()) AttachExample(analysis_, *meant.example, finding);
       }
       return true;

@@ -249,7 +249,7 @@ void CheckDefinitions(const Analysis& analysis, Reporter& reporter) {
 void CheckUnimplementedField(const Analysis& analysis, Reporter& reporter) {
   CheckDefinitions(analysis, reporter);
   if (!analysis.model.request_authentications.empty()) {
-    WorkloadIndex index(analysis.mesh);
+    const WorkloadIndex& index = *analysis.index;
     for (const RequestAuthentication& policy : analysis.model.request_authentications) {
       CheckPresence(analysis, policy, index, reporter);
     }

@@ -361,7 +361,7 @@ void CheckUnknownField(const Analysis& analysis, Reporter& reporter) {
     if (!said) diagnostics.push_back(std::move(diagnostic));
   }
   if (diagnostics.empty()) return;
-  WorkloadIndex index(analysis.mesh);
+  const WorkloadIndex& index = *analysis.index;
   constexpr size_t kMostTried = 6;
   size_t tried = 0;
   for (const Diagnostic& diagnostic : diagnostics) {

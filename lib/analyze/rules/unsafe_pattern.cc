@@ -62,8 +62,8 @@ void CheckTokens(const Analysis& analysis, const AuthorizationPolicy& policy, Re
         if (site->policies.request_authentications.empty()) continue;
         std::vector<int> ports = analysis.reach->CalledPorts(*site);
         if (ports.empty()) continue;
-        Answer answer = analysis.reach->Find(site->workload(), ports.front(), region,
-                                                        Wanted::kAllowed);
+        Answer answer =
+            analysis.reach->Find(site->workload(), ports.front(), region, Wanted::kAllowed);
         if (!answer.found()) continue;
         const Text& first = excluded.values.front();
         Finding& finding = reporter.Report(

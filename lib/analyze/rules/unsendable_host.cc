@@ -23,7 +23,7 @@ namespace {
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), index_(analysis.mesh), authorities_(analysis) {}
+      : analysis_(analysis), reporter_(reporter), index_(*analysis.index), authorities_(analysis) {}
 
   void Check(const AuthorizationPolicy& policy) {
     if (!HasHosts(policy)) return;
@@ -270,7 +270,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  WorkloadIndex index_;
+  const WorkloadIndex& index_;
   Authorities authorities_;
 };
 
