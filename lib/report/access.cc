@@ -193,12 +193,34 @@ Json AccessJson(const std::vector<PortAccess>& ports) {
   return Json::MakeObject({{"version", 1}, {"workloads", std::move(workloads)}});
 }
 
+namespace {
+
+// "gateway (host /a)", "gateway (host /b)" as "gateway (host /a, host /b)".
+std::string ViaText(const std::vector<std::string>& via) {
+  std::vector<std::pair<std::string, std::vector<std::string>>> gateways;
+  for (const std::string& way : via) {
+    size_t open = way.find(" (");
+    std::string gateway = way.substr(0, open);
+    if (gateways.empty() || gateways.back().first != gateway) gateways.push_back({gateway, {}});
+    if (open != way.npos) {
+      gateways.back().second.push_back(way.substr(open + 2, way.size() - open - 3));
+    }
+  }
+  std::vector<std::string> texts;
+  for (const auto& [gateway, ways] : gateways) {
+    texts.push_back(ways.empty() ? gateway : gateway + " (" + Join(ways, ", ") + ")");
+  }
+  return Join(texts, ", ");
+}
+
+}  // namespace
+
 std::string AccessText(const std::vector<PortAccess>& ports, const Style& style) {
   std::string out;
   for (const PortAccess& port : ports) {
     if (!out.empty()) out += "\n";
     out += style.Bold(PortTitle(port)) + Summary(port) + "\n";
-    if (!port.via.empty()) out += "  from outside by " + Join(port.via, ", ") + "\n";
+    if (!port.via.empty()) out += "  from outside by " + ViaText(port.via) + "\n";
     const auto& rows = port.exposure.rows;
     if (rows.empty() && port.exposure.complete) out += "  " + style.Good("nothing gets in") + "\n";
     std::vector<std::array<std::string, 7>> table;
