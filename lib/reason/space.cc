@@ -49,7 +49,10 @@ bool InAny(const std::vector<CidrRange>& ranges, const IpAddress& address) {
 }  // namespace
 
 Space::Space(size_t class_limit, size_t node_limit, double seconds, ClassMemory* memory)
-    : class_limit_(class_limit), memory_(memory), bdd_(std::make_unique<Bdd>(node_limit, seconds)) {
+    : class_limit_(class_limit),
+      memory_(memory),
+      bdd_(std::make_unique<Bdd>(node_limit, seconds)),
+      known_(1024, 0) {
   exprs_.push_back({Op::kConstant, 0, 0});
   exprs_.push_back({Op::kConstant, 1, 0});
 }
@@ -124,9 +127,25 @@ void Space::AddAddressCandidate(FieldId field, const IpAddress& address, int ran
 }
 
 Expr Space::Intern(Op op, uint32_t a, uint32_t b) {
-  auto [found, added] = known_.try_emplace({op, a, b}, static_cast<Expr>(exprs_.size()));
-  if (added) exprs_.push_back({op, a, b});
-  return found->second;
+  const ExprNode expr{op, a, b};
+  size_t at = SlotOf(expr);
+  if (known_[at] != 0) return known_[at];
+  const auto made = static_cast<Expr>(exprs_.size());
+  exprs_.push_back(expr);
+  known_[at] = made;
+  if (exprs_.size() * 2 > known_.size()) {
+    known_.assign(known_.size() * 2, 0);
+    for (Expr each = kAlways + 1; each < exprs_.size(); ++each) known_[SlotOf(exprs_[each])] = each;
+  }
+  return made;
+}
+
+size_t Space::SlotOf(const ExprNode& expr) const {
+  uint64_t hash = (uint64_t{expr.a} << 32 | expr.b) * 0x9E3779B97F4A7C15ULL;
+  hash = (hash ^ (hash >> 29) ^ static_cast<uint64_t>(expr.op)) * 0xBF58476D1CE4E5B9ULL;
+  size_t at = (hash ^ (hash >> 31)) & (known_.size() - 1);
+  while (known_[at] != 0 && !(exprs_[known_[at]] == expr)) at = (at + 1) & (known_.size() - 1);
+  return at;
 }
 
 Expr Space::Matches(FieldId field, const StringPattern& pattern) {

@@ -7,7 +7,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -160,6 +159,12 @@ class Space {
   Shape ShapeOf(Expr expr) const;
 
  private:
+  struct PatternHash {
+    size_t operator()(const StringPattern& pattern) const {
+      return std::hash<std::string>()(pattern.value) * 31 + static_cast<size_t>(pattern.kind) * 2 +
+             (pattern.ignore_case ? 1 : 0);
+    }
+  };
   struct AddressClass {
     IpAddress address;
     int rank = 100;
@@ -172,7 +177,7 @@ class Space {
     bool absent = false;  // kText: the last class is "no text"
     std::unique_ptr<StringDomain> domain;
     std::vector<StringPattern> patterns;
-    std::map<StringPattern, uint32_t> pattern_ids;
+    std::unordered_map<StringPattern, uint32_t, PatternHash> pattern_ids;
     std::vector<StringCandidate> candidates;
     std::shared_ptr<const StringClasses> classes;
     std::vector<CidrRange> within, blocks;
@@ -206,11 +211,13 @@ class Space {
   struct ExprNode {
     Op op = Op::kConstant;
     uint32_t a = 0, b = 0;
+    friend bool operator==(const ExprNode&, const ExprNode&) = default;
   };
 
   FieldId AddField(Field field);
   std::shared_ptr<const StringClasses> ClassesOf(const Field& field) const;
   Expr Intern(Op op, uint32_t a, uint32_t b);
+  size_t SlotOf(const ExprNode& expr) const;
   void BuildAddressClasses(Field* field, const std::vector<CidrRange>& blocks);
   Node Members(const Field& field, const std::vector<uint32_t>& classes);
   Node Literal(FieldId field, const Point& point);
@@ -251,7 +258,7 @@ class Space {
   std::vector<uint32_t> field_of_variable_;
   uint32_t variables_ = 0;
   std::vector<ExprNode> exprs_;
-  std::map<std::tuple<Op, uint32_t, uint32_t>, Expr> known_;
+  std::vector<Expr> known_;  // open addressing, 0 = free: the constants are not in it
   std::vector<std::vector<std::string>> shown_texts_;
   std::vector<std::optional<Node>> nodes_;  // by expression
   Expr domain_ = kAlways;
