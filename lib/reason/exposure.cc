@@ -17,7 +17,7 @@ namespace {
 
 using RequestSet = Session::Node;
 
-constexpr size_t kMaxRows = 400;
+constexpr size_t kMaxRows = 2000;
 
 // The author's own words for one permission or principal.
 void Describe(const Predicate& predicate, ExposureRow* row) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -23,6 +24,11 @@ class ByteSet {
     for (size_t i = 0; i < words_.size(); ++i) words_[i] |= other.words_[i];
   }
   bool Has(uint8_t byte) const { return (words_[byte >> 6] >> (byte & 63) & 1) != 0; }
+  int CountIn(const ByteSet& other) const {
+    int count = 0;
+    for (size_t i = 0; i < words_.size(); ++i) count += std::popcount(words_[i] & other.words_[i]);
+    return count;
+  }
   friend bool operator==(const ByteSet&, const ByteSet&) = default;
   friend auto operator<=>(const ByteSet&, const ByteSet&) = default;
 

@@ -1,5 +1,7 @@
 #include "reason/replays.h"
 
+#include <iterator>
+
 #include "base/json.h"
 #include "match/ip.h"
 
@@ -77,8 +79,14 @@ Replays::Known& Replays::KnownOf(const Port& port) {
     known_.splice(known_.begin(), known_, at);
     return at->second;
   }
-  known_.emplace_front(port, Known());
-  if (known_.size() > kMaxPorts) known_.pop_back();
+  if (known_.size() < kMaxPorts) {
+    known_.emplace_front(port, Known());
+  } else {
+    known_.splice(known_.begin(), known_, std::prev(known_.end()));
+    known_.front().first = port;
+    known_.front().second.by_text.clear();
+    known_.front().second.by_number.clear();
+  }
   return known_.front().second;
 }
 

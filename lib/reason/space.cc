@@ -119,7 +119,11 @@ std::optional<Space::FieldId> Space::Find(std::string_view name) const {
 }
 
 void Space::AddCandidate(FieldId field, std::string text, int rank) {
-  fields_[field].candidates.push_back({std::move(text), rank});
+  Field& own = fields_[field];
+  auto [known, added] = own.candidate_ranks.try_emplace(text, rank);
+  if (!added && known->second <= rank) return;
+  known->second = rank;
+  own.candidates.push_back({std::move(text), rank});
 }
 
 void Space::AddAddressCandidate(FieldId field, const IpAddress& address, int rank) {
@@ -329,6 +333,10 @@ bool Space::Build() {
         field.ranks = {0, 1};
         break;
     }
+    auto best = std::min_element(field.ranks.begin(), field.ranks.end());
+    if (best != field.ranks.end()) field.usual = static_cast<uint32_t>(best - field.ranks.begin());
+    // Where nothing asks for it, nothing is there.
+    if (field.absent) field.usual = static_cast<uint32_t>(field.ranks.size() - 1);
     switch (field.kind) {
       case Field::Kind::kTextSet:
         field.bits = static_cast<uint32_t>(field.ranks.size());
@@ -760,12 +768,7 @@ Space::Point Space::Pick(Node node) {
       point.sets_[i].assign(field.ranks.size(), false);
       continue;
     }
-    auto best = std::min_element(field.ranks.begin(), field.ranks.end());
-    if (best != field.ranks.end()) {
-      point.codes_[i] = static_cast<uint32_t>(best - field.ranks.begin());
-    }
-    // Where nothing asks for it, nothing is there.
-    if (field.absent) point.codes_[i] = static_cast<uint32_t>(field.ranks.size() - 1);
+    point.codes_[i] = field.usual;
   }
   while (node > Bdd::kTrue) {
     uint32_t at = FieldOfVariable(bdd_->VariableOf(node));

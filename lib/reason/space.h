@@ -179,6 +179,7 @@ class Space {
     std::vector<StringPattern> patterns;
     std::unordered_map<StringPattern, uint32_t, PatternHash> pattern_ids;
     std::vector<StringCandidate> candidates;
+    std::unordered_map<std::string, int> candidate_ranks;  // the best one of each text
     std::shared_ptr<const StringClasses> classes;
     std::vector<CidrRange> within, blocks;
     std::string group;
@@ -188,6 +189,7 @@ class Space {
     std::vector<std::pair<std::string, int>> values;
     uint32_t first = 0, bits = 0;
     std::vector<int> ranks;  // by class
+    uint32_t usual = 0;      // the class where nothing is asked
     // A text's number is that of its left half, then that of its right one; "no text" is a left
     // half of its own, with right 0.
     uint32_t right_bits = 0;

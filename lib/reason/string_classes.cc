@@ -343,6 +343,17 @@ std::array<uint8_t, 256> FirstAlike(const std::vector<ByteSet>& sets) {
   return alike;
 }
 
+struct NumbersHash {
+  size_t operator()(const std::vector<uint32_t>& numbers) const {
+    uint64_t hash = 0x9E3779B97F4A7C15ULL;
+    for (uint32_t number : numbers) {
+      hash = (hash ^ number) * 0xBF58476D1CE4E5B9ULL;
+      hash ^= hash >> 29;
+    }
+    return static_cast<size_t>(hash);
+  }
+};
+
 // The subset automaton, made as it is walked.
 class SubsetAutomaton {
  public:
@@ -382,7 +393,7 @@ class SubsetAutomaton {
 
   const Nfa& nfa_;
   std::array<uint8_t, 256> alike_;
-  std::map<std::vector<Nfa::State>, int> ids_;
+  std::unordered_map<std::vector<Nfa::State>, int, NumbersHash> ids_;
   std::map<std::vector<uint32_t>, int> accepted_ids_;
   std::vector<std::vector<Nfa::State>> states_;
   std::vector<int> accepted_;
@@ -418,10 +429,16 @@ class RightAutomaton {
 
   State Start() const { return 0; }
   State Step(State from, uint8_t byte) {
-    const Parts parts = states_[from].parts;
-    int to = domain_.Step(parts.domain, byte);
-    if (to == StringDomain::kDead) return kDead;
-    return Intern({suffixes_.Step(parts.suffix, byte), subsets_.Step(parts.set, byte), to});
+    if (from >= kTabled) return Find(from, byte);
+    if (from >= steps_.size()) steps_.resize(std::min(kTabled, 2 * (from + 1)));
+    std::unique_ptr<std::array<State, 256>>& known = steps_[from];
+    if (known == nullptr) {
+      known = std::make_unique<std::array<State, 256>>();
+      known->fill(kUnknown);
+    }
+    State& to = (*known)[byte];
+    if (to == kUnknown) to = Find(from, byte);
+    return to;
   }
   bool Accepts(State state) const { return states_[state].accepts; }
   // The same for states in which all patterns say the same of a text that ends there.
@@ -440,10 +457,13 @@ class RightAutomaton {
   template <typename Visit>
   void EachByte(State state, const ByteSet& named, Visit visit) const {
     const auto& groups = domain_.IsPlain(states_[state].parts.domain) ? plain_groups_ : groups_;
-    for (const auto& group : groups) {
+    for (const Group& group : groups) {
+      int left = named.CountIn(group.set);
       bool other = false;
-      for (uint8_t byte : group) {
+      for (uint8_t byte : group.bytes) {
+        if (left == 0 && other) break;
         if (named.Has(byte)) {
+          --left;
           visit(byte);
         } else if (!other) {
           other = true;
@@ -487,22 +507,36 @@ class RightAutomaton {
     std::vector<Move> moves;
   };
 
+  struct Group {
+    std::vector<uint8_t> bytes;
+    ByteSet set;
+  };
+  static constexpr State kUnknown = 0xFFFFFFFE;
+  static constexpr State kTabled = 4096;
+
+  State Find(State from, uint8_t byte) {
+    const Parts parts = states_[from].parts;
+    int to = domain_.Step(parts.domain, byte);
+    if (to == StringDomain::kDead) return kDead;
+    return Intern({suffixes_.Step(parts.suffix, byte), subsets_.Step(parts.set, byte), to});
+  }
+
   // Bytes that neither the subset automaton nor the domain tells apart, pleasant ones first.
-  static std::vector<std::vector<uint8_t>> GroupBytes(const Nfa& nfa,
-                                                      const std::vector<ByteSet>& of_domain) {
+  static std::vector<Group> GroupBytes(const Nfa& nfa, const std::vector<ByteSet>& of_domain) {
     std::vector<ByteSet> alphabet = nfa.Alphabet();
     alphabet.insert(alphabet.end(), of_domain.begin(), of_domain.end());
     const std::array<size_t, 256> group = GroupsOf(alphabet);
     std::array<int, 256> place{};
     place.fill(-1);
-    std::vector<std::vector<uint8_t>> groups;
+    std::vector<Group> groups;
     for (uint8_t byte : PleasantOrder()) {
       int& own = place[group[byte]];
       if (own < 0) {
         own = static_cast<int>(groups.size());
         groups.emplace_back();
       }
-      groups[static_cast<size_t>(own)].push_back(byte);
+      groups[static_cast<size_t>(own)].bytes.push_back(byte);
+      groups[static_cast<size_t>(own)].set.Add(byte);
     }
     return groups;
   }
@@ -540,8 +574,9 @@ class RightAutomaton {
   const SuffixAutomaton& suffixes_;
   SubsetAutomaton subsets_;
   StringDomain& domain_;
-  std::vector<std::vector<uint8_t>> groups_, plain_groups_;
+  std::vector<Group> groups_, plain_groups_;
   std::vector<Known> states_;
+  std::vector<std::unique_ptr<std::array<State, 256>>> steps_;  // of the first kTabled states
   std::vector<uint32_t> slots_;  // open addressing: the number of a state and one, or 0
   std::map<std::pair<int, int>, uint32_t> verdict_ids_;
   std::vector<Verdict> verdicts_;
