@@ -43,7 +43,7 @@ void AskAll(const World& before, const World& after, const std::vector<QuestionP
     std::string old_key = old_keys.Of(before, *own.before.workload, own.before.port);
     std::string new_key = new_keys.Of(after, *own.after.workload, own.after.port);
     if (old_key.empty() || new_key.empty()) return;
-    by_question[i] = std::move(old_key) + "|" + new_key + own.after.detail;
+    by_question[i] = std::to_string(old_key.size()) + "|" + old_key + new_key + own.after.detail;
   });
   AskByKey(by_question, ask);
 }

@@ -199,8 +199,8 @@ Comparison Reasoner::Impl::CompareAt(const Impl& before, const PortModel::Side& 
         break;
       }
       Session::Chosen chosen = session.Choose(sure, opened ? 1 : 0);
-      auto old_example = after.Confirm(&session, chosen.point, 0, before.world, answers, opened);
-      auto new_example = after.Confirm(&session, chosen.point, 1, after.world, answers, !opened);
+      auto old_example = after.Confirm(&session, chosen.point, 0, before, answers, opened);
+      auto new_example = after.Confirm(&session, chosen.point, 1, after, answers, !opened);
       if (!old_example || !new_example) {
         give_up(after.UnconfirmedReason());
         break;

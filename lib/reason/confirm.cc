@@ -35,7 +35,7 @@ std::string UnsignedToken(const Json& claims) {
 }  // namespace
 
 std::optional<Example> Reasoner::Impl::Confirm(Session* session, const Space::Point& point,
-                                               size_t side, const World& at, Authorizers answers,
+                                               size_t side, const Impl& at, Authorizers answers,
                                                bool refused) const {
   std::optional<Case> request = session->model.Decode(point, side);
   if (!request) {
@@ -54,32 +54,32 @@ std::optional<Example> Reasoner::Impl::Confirm(Session* session, const Space::Po
     request->tokens.push_back(std::move(token));
     request->claims.reset();
   }
-  auto verdict = at.Run(*request, World::Addresses::kUnknown, Detail::kVerdict);
-  bool as_expected = verdict.ok() && (refused ? IsRefusal(verdict.value().outcome)
-                                              : verdict.value().outcome == Outcome::kAllow);
+  auto replay = at.replays.Run(*request, *model.workload, model.port);
+  bool as_expected = replay.ok() && (refused ? IsRefusal(replay.value().verdict->outcome)
+                                             : replay.value().verdict->outcome == Outcome::kAllow);
   if (!as_expected) {
     ++unconfirmed;
     std::lock_guard lock(unconfirmed_mutex);
-    last_unconfirmed =
-        request->to_workload + request->to_host + ":" + std::to_string(request->to_port) + " " +
-        request->method.value_or("GET") + " " + request->path + ": " +
-        (verdict.ok()
-             ? std::string(ToString(verdict.value().outcome)) + " " + verdict.value().details
-             : verdict.error().message);
+    last_unconfirmed = request->to_workload + request->to_host + ":" +
+                       std::to_string(request->to_port) + " " + request->method.value_or("GET") +
+                       " " + request->path + ": " +
+                       (replay.ok() ? std::string(ToString(replay.value().verdict->outcome)) + " " +
+                                          replay.value().verdict->details
+                                    : replay.error().message);
     return std::nullopt;
   }
-  return Example{*std::move(request), verdict.Take()};
+  return Example{*std::move(request), *replay.value().verdict, replay.value().number};
 }
 
 bool Reasoner::Impl::Readdress(const Workload& workload, int port,
                                std::optional<Example>* example) const {
   if (!*example) return true;
-  Case request = (*example)->request;
-  request.to_workload = workload.ns + "/" + workload.name;
-  request.to_port = port;
-  auto verdict = world.Run(request, World::Addresses::kUnknown, Detail::kVerdict);
-  if (!verdict.ok() || verdict.value().outcome != (*example)->verdict.outcome) return false;
-  *example = Example{std::move(request), verdict.Take()};
+  Example& own = **example;
+  own.request.to_workload = workload.ns + "/" + workload.name;
+  own.request.to_port = port;
+  auto replay = replays.RunAgain(own.request, own.number, workload, port);
+  if (!replay.ok() || replay.value().verdict->outcome != own.verdict.outcome) return false;
+  own.verdict = *replay.value().verdict;
   return true;
 }
 
@@ -97,7 +97,7 @@ Answer Reasoner::Impl::Show(Session* session, const Session::Places& sure, size_
     answer.reason = SpentReason();
     return answer;
   }
-  answer.example = Confirm(session, chosen.point, side, world, answers, refused);
+  answer.example = Confirm(session, chosen.point, side, *this, answers, refused);
   if (answer.example) {
     answer.kind = Answer::Kind::kFound;
   } else {

@@ -17,7 +17,7 @@ namespace {
 
 using RequestSet = Session::Node;
 
-constexpr size_t kMaxRows = 400;
+constexpr size_t kMaxRows = 2000;
 
 // The author's own words for one permission or principal.
 void Describe(const Predicate& predicate, ExposureRow* row) {
@@ -138,8 +138,20 @@ class ExposureFinder {
     for (const auto& [issuer, expr] : issuers) issuers_.emplace_back(issuer, space_.ToNode(expr));
     not_identity_ = space_.VariablesOf([](const std::string& name) { return name != "identity"; });
     for (const Session::Chain& chain : session_.chains()) AddWays(*chain.model);
-    session_.Start();
     rows_at_.resize(session_.slices.count());
+  }
+
+  // What the session has to know.
+  static std::vector<Expr> SetsOf(const SideModel& side, Expr where) {
+    std::vector<Expr> sets = {where};
+    for (const ChainModel& chain : side.chains) {
+      for (const RuleInChain& rule : chain.rules) {
+        for (const RuleInChain::Pair& pair : rule.pairs) sets.push_back(pair.match);
+      }
+      for (const RouteInChain& route : chain.routes) sets.push_back(route.match);
+      for (const auto& [provider, asked] : chain.gates) sets.push_back(asked);
+    }
+    return sets;
   }
 
   size_t chains() const { return ways_.size(); }
@@ -352,34 +364,23 @@ class ExposureFinder {
 }  // namespace
 
 Exposure Reasoner::Impl::ExposureAt(const PortModel::Side& at, const Region& within) const {
+  return AskAt(at, within, [&](OpenPort* port, Expr where) {
+    Exposure exposure = ExposureOf(port, where);
+    exposure.port = at.port;
+    return exposure;
+  });
+}
+
+Exposure Reasoner::Impl::ExposureOf(OpenPort* port, Expr where) const {
   Exposure exposure;
-  exposure.port = at.port;
-  PortModel model({at}, budget);
+  if (!port->built) {
+    exposure.reason = port->reason;
+    return exposure;
+  }
+  PortModel& model = port->model;
   const SideModel& side = model.side(0);
-  if (!side.undetermined.empty()) {
-    exposure.reason = side.undetermined;
-    return exposure;
-  }
-  Expr where = model.RegionOf(within);
-  Expr token = model.RegionOf(Region::Is(Region::Field::kToken));
-  Expr certificate = model.RegionOf(Region::Is(Region::Field::kMutualTls));
-  std::map<std::string, Expr> issuers;
-  for (const ChainModel& chain : side.chains) {
-    if (chain.jwt == nullptr) continue;
-    for (const JwtProvider& provider : chain.jwt->providers) {
-      if (provider.issuer.empty()) continue;
-      auto field = model.space().Find("issuer");
-      if (!field) continue;
-      issuers[provider.issuer] =
-          model.space().Matches(*field, {StringPattern::Kind::kExact, provider.issuer, false});
-    }
-  }
-  if (!model.Build()) {
-    exposure.reason = model.reason();
-    return exposure;
-  }
-  Session session(&model, budget);
-  ExposureFinder finder(&session, where, certificate, token, issuers);
+  Session& session = port->SessionFor(ExposureFinder::SetsOf(side, where));
+  ExposureFinder finder(&session, where, port->certificate, port->token, port->issuers);
   using RowKey = std::tuple<const RbacPolicy*, size_t, size_t, const Route*, bool>;
   std::map<RowKey, size_t> row_of;
   for (size_t chain = 0; chain < finder.chains() && !session.spent(); ++chain) {

@@ -25,25 +25,29 @@ RequestSet LetIn(Session* session, size_t chain, uint32_t slice, RequestSet want
   return session->FreeOf(chain, slice, wanted, answers);
 }
 
+// What is no HTTP request is refused by an HTTP port, which nobody asks about.
+Expr Asked(PortModel* model, Expr region) {
+  return model->space().And(region, model->space().Not(model->side(0).garbled));
+}
+
 }  // namespace
 
 Answer Reasoner::Impl::FindAt(const PortModel::Side& at, const Region& region,
                               Wanted wanted) const {
-  PortModel model({at}, budget);
+  return AskAt(at, region, [&](OpenPort* port, Expr inside) {
+    Answer answer;
+    answer.reason = port->reason;
+    if (!port->built) return answer;
+    Expr where = Asked(&port->model, inside);
+    Session& session = port->SessionFor({where});
+    return FindIn(&session, session.Track(where), wanted);
+  });
+}
+
+Answer Reasoner::Impl::FindIn(Session* session_at, Session::Set inside, Wanted wanted) const {
+  Session& session = *session_at;
+  PortModel& model = session.model;
   Answer answer;
-  if (!model.side(0).undetermined.empty()) {
-    answer.reason = model.side(0).undetermined;
-    return answer;
-  }
-  // What is no HTTP request is refused by an HTTP port, which nobody asks about.
-  Expr where = model.space().And(model.RegionOf(region), model.space().Not(model.side(0).garbled));
-  if (!model.Build()) {
-    answer.reason = model.reason();
-    return answer;
-  }
-  Session session(&model, budget);
-  Session::Set inside = session.Track(where);
-  session.Start();
   Authorizers answers =
       wanted == Wanted::kAllowedByAnyAuthorizer ? Authorizers::kRefuse : Authorizers::kAgree;
   bool refused = wanted == Wanted::kRefused;
@@ -105,7 +109,7 @@ Answer Reasoner::Impl::FindAt(const PortModel::Side& at, const Region& region,
     answer.reason = model.OpaqueReason();
   } else {
     Session::Chosen chosen = session.Choose(found.sure, 0);
-    answer.example = Confirm(&session, chosen.point, 0, world, answers, refused);
+    answer.example = Confirm(&session, chosen.point, 0, *this, answers, refused);
     if (answer.example) {
       answer.kind = Answer::Kind::kFound;
       answer.region = session.Generalize(

@@ -258,9 +258,7 @@ class Nfa::Parser {
         set.AddRange(static_cast<uint8_t>(c), static_cast<uint8_t>(high));
         continue;
       }
-      for (int byte = 0; byte < 256; ++byte) {
-        if (one.Has(static_cast<uint8_t>(byte))) set.Add(static_cast<uint8_t>(byte));
-      }
+      set.AddAll(one);
     }
     if (ignore_case_) {
       for (int byte = 'a'; byte <= 'z'; ++byte) {
@@ -323,14 +321,29 @@ std::vector<Nfa::State> Nfa::Start() const {
   return states;
 }
 
+const std::vector<Nfa::State>& Nfa::Behind(State state) const {
+  if (behind_.size() != nodes_.size()) behind_.assign(nodes_.size(), {});
+  std::vector<State>& known = behind_[state];
+  if (known.empty()) {
+    known = {nodes_[state].next};
+    Close(&known);
+  }
+  return known;
+}
+
 std::vector<Nfa::State> Nfa::Step(const std::vector<State>& from, uint8_t byte) const {
   std::vector<State> to;
+  bool several = false;
   for (State state : from) {
     const Node& node = nodes_[state];
-    if (node.consumes && node.bytes.Has(byte)) to.push_back(node.next);
+    if (!node.consumes || !node.bytes.Has(byte)) continue;
+    const std::vector<State>& behind = Behind(state);
+    several = several || !to.empty();
+    to.insert(to.end(), behind.begin(), behind.end());
   }
-  if (to.empty()) return to;
-  Close(&to);
+  if (!several) return to;
+  std::sort(to.begin(), to.end());
+  to.erase(std::unique(to.begin(), to.end()), to.end());
   return to;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -19,7 +20,15 @@ class ByteSet {
   void Invert() {
     for (uint64_t& word : words_) word = ~word;
   }
+  void AddAll(const ByteSet& other) {
+    for (size_t i = 0; i < words_.size(); ++i) words_[i] |= other.words_[i];
+  }
   bool Has(uint8_t byte) const { return (words_[byte >> 6] >> (byte & 63) & 1) != 0; }
+  int CountIn(const ByteSet& other) const {
+    int count = 0;
+    for (size_t i = 0; i < words_.size(); ++i) count += std::popcount(words_[i] & other.words_[i]);
+    return count;
+  }
   friend bool operator==(const ByteSet&, const ByteSet&) = default;
   friend auto operator<=>(const ByteSet&, const ByteSet&) = default;
 
@@ -42,6 +51,8 @@ class ByteSet {
 // Understood is what istiod, path templates and authors of simple patterns
 // write: literals, escapes, `.` (any byte but a newline), classes, groups, `|`,
 // `*`, `+`, `?`. All match the whole text, as in RE2 over Latin-1.
+//
+// First add patterns, then ask. Not for several threads at once.
 class Nfa {
  public:
   using State = uint32_t;
@@ -92,9 +103,12 @@ class Nfa {
   Part Optional(Part a);
   uint32_t Finish(Part part);
   void Close(std::vector<State>* states) const;
+  const std::vector<State>& Behind(State state) const;
 
   std::vector<Node> nodes_;
   std::vector<State> starts_;
+  // What Step found: the closed set behind each node that consumes.
+  mutable std::vector<std::vector<State>> behind_;
 };
 
 }  // namespace meshproof

@@ -1,19 +1,22 @@
 #include "reason/proxy_key.h"
 
+#include <algorithm>
+#include <cstring>
+
 #include "proxy/config.h"
 #include "simulate/simulate.h"
 
 namespace meshproof {
 namespace {
 
-void Add(std::string_view text, std::string* key) {
-  *key += std::to_string(text.size());
-  *key += ':';
-  *key += text;
-}
 void Add(uint64_t number, std::string* key) {
-  *key += std::to_string(number);
-  *key += ',';
+  char bytes[sizeof(number)];
+  std::memcpy(bytes, &number, sizeof(number));
+  key->append(bytes, sizeof(number));
+}
+void Add(std::string_view text, std::string* key) {
+  Add(uint64_t{text.size()}, key);
+  *key += text;
 }
 void Add(const void* pointer, std::string* key) {
   Add(reinterpret_cast<uintptr_t>(pointer), key);
@@ -94,6 +97,57 @@ ProxyKeys::Uses ProxyKeys::UsesOf(const RbacPolicy& policy) {
   return found->second;
 }
 
+void ProxyKeys::AddFilters(const std::vector<NetworkFilter>& filters, bool* complete, Uses* used,
+                           std::string* key) {
+  auto add_rbac = [&](const RbacFilter& filter) {
+    *key += 'R';
+    Add(filter, key);
+    for (const auto* rules : {&filter.rules, &filter.shadow_rules}) {
+      if (!*rules) continue;
+      for (const auto& policy : (*rules)->policies) {
+        Uses own = UsesOf(*policy);
+        used->port |= own.port;
+        used->destination |= own.destination;
+      }
+    }
+  };
+  auto add_authorizer = [&](const ExtAuthzFilter& filter) {
+    *key += 'E';
+    Add(filter, key);
+  };
+  auto add_http = [&](const HttpConnectionManager& manager) {
+    *key += 'H';
+    Add(manager.path, key);
+    for (const HttpFilter& filter : manager.http_filters) {
+      if (const auto* rbac = std::get_if<RbacFilter>(&filter)) {
+        add_rbac(*rbac);
+      } else if (const auto* jwt = std::get_if<JwtFilter>(&filter)) {
+        *key += 'J';
+        Add(*jwt, key);
+      } else if (const auto* authorizer = std::get_if<ExtAuthzFilter>(&filter)) {
+        add_authorizer(*authorizer);
+      } else {
+        *complete = false;
+      }
+    }
+  };
+  for (const NetworkFilter& filter : filters) {
+    if (const auto* rbac = std::get_if<RbacFilter>(&filter)) {
+      add_rbac(*rbac);
+    } else if (const auto* authorizer = std::get_if<ExtAuthzFilter>(&filter)) {
+      add_authorizer(*authorizer);
+    } else if (const auto* tcp = std::get_if<TcpProxy>(&filter)) {
+      *key += tcp->cluster == "BlackHoleCluster" ? 'B' : 'T';
+    } else if (const auto* http =
+                   std::get_if<std::shared_ptr<const HttpConnectionManager>>(&filter)) {
+      add_http(**http);
+    } else {
+      *complete = false;
+    }
+  }
+  *key += '.';
+}
+
 std::string ProxyKeys::Of(const World& world, const Workload& workload, int port) {
   if (workload.mode != ProxyMode::kSidecar) return "";
   const ProxyConfig& proxy = world.Proxy(workload).proxy();
@@ -112,16 +166,9 @@ std::string ProxyKeys::Of(const World& world, const Workload& workload, int port
   Add(static_cast<uint64_t>(listener.InspectsTls(number)), &key);
   Add(static_cast<uint64_t>(listener.InspectsHttp(number)), &key);
   Uses used;
-  auto look = [&](const RbacFilter& filter) {
-    for (const auto* rules : {&filter.rules, &filter.shadow_rules}) {
-      if (!*rules) continue;
-      for (const auto& policy : (*rules)->policies) {
-        Uses own = UsesOf(*policy);
-        used.port |= own.port;
-        used.destination |= own.destination;
-      }
-    }
-  };
+  bool complete = true;
+  // Chains of one port have filters in common.
+  std::vector<const void*> known;
   for (const FilterChain& chain : listener.filter_chains) {
     if (chain.match.destination_port != (own_chains ? number : 0)) continue;
     if (!chain.match.server_names.empty() || !chain.match.prefix_ranges.empty()) return "";
@@ -130,49 +177,45 @@ std::string ProxyKeys::Of(const World& world, const Workload& workload, int port
     key += chain.tls ? 't' : '-';
     if (chain.tls) {
       Add(static_cast<uint64_t>(chain.tls->require_client_certificate), &key);
+      Add(uint64_t{chain.tls->subject_alt_names.size()}, &key);
       for (const StringMatcher& name : chain.tls->subject_alt_names) {
         Add(std::string_view(name.value), &key);
       }
     }
-    for (const NetworkFilter& filter : *chain.filters) {
-      if (const auto* rbac = std::get_if<RbacFilter>(&filter)) {
-        key += 'R';
-        Add(*rbac, &key);
-        look(*rbac);
-      } else if (const auto* authorizer = std::get_if<ExtAuthzFilter>(&filter)) {
-        key += 'E';
-        Add(*authorizer, &key);
-      } else if (const auto* tcp = std::get_if<TcpProxy>(&filter)) {
-        key += tcp->cluster == "BlackHoleCluster" ? 'B' : 'T';
-      } else if (const auto* http =
-                     std::get_if<std::shared_ptr<const HttpConnectionManager>>(&filter)) {
-        key += 'H';
-        Add((*http)->path, &key);
-        for (const HttpFilter& each : (*http)->http_filters) {
-          if (const auto* rbac_filter = std::get_if<RbacFilter>(&each)) {
-            key += 'R';
-            Add(*rbac_filter, &key);
-            look(*rbac_filter);
-          } else if (const auto* jwt = std::get_if<JwtFilter>(&each)) {
-            key += 'J';
-            Add(*jwt, &key);
-          } else if (const auto* ext = std::get_if<ExtAuthzFilter>(&each)) {
-            key += 'E';
-            Add(*ext, &key);
-          } else {
-            return "";
-          }
-        }
-      } else {
-        return "";
-      }
+    auto found = std::find(known.begin(), known.end(), chain.filters.get());
+    if (found != known.end()) {
+      key += '=';
+      Add(static_cast<uint64_t>(found - known.begin()), &key);
+      continue;
     }
+    known.push_back(chain.filters.get());
+    AddFilters(*chain.filters, &complete, &used, &key);
+    if (!complete) return "";
   }
   if (used.port) Add(number, &key);
   if (used.destination) {
     for (const IpAddress& ip : workload.ips) Add(std::string_view(ToString(ip)), &key);
   }
   return key;
+}
+
+std::string ProxyKeys::ShortOf(const World& world, const Workload& workload, int port) {
+  {
+    std::lock_guard lock(short_mutex_);
+    auto known = short_.find(&workload);
+    if (known != short_.end()) {
+      auto name = known->second.find(port);
+      if (name != known->second.end()) return name->second;
+    }
+  }
+  std::string key = Of(world, workload, port);
+  std::lock_guard lock(short_mutex_);
+  std::string& name = short_[&workload][port];
+  if (!key.empty() && name.empty()) {
+    size_t next = numbers_.size();
+    name = std::to_string(numbers_.try_emplace(std::move(key), next).first->second) + ":";
+  }
+  return name;
 }
 
 std::string RegionKey(const Region& region) {

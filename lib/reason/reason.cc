@@ -183,7 +183,7 @@ Exposure Reasoner::ExposureAnew(const Workload& workload, int port, const Region
 
 Answer Reasoner::Find(const Workload& workload, int port, const Region& region,
                       Wanted wanted) const {
-  std::string key = impl_->keys.Of(impl_->world, workload, port);
+  std::string key = impl_->keys.ShortOf(impl_->world, workload, port);
   if (key.empty()) return FindAnew(workload, port, region, wanted);
   key += RegionKey(region) + std::to_string(static_cast<int>(wanted));
   bool made = false;
@@ -194,7 +194,7 @@ Answer Reasoner::Find(const Workload& workload, int port, const Region& region,
 }
 
 std::vector<RuleStatus> Reasoner::RuleStatuses(const Workload& workload, int port) const {
-  std::string key = impl_->keys.Of(impl_->world, workload, port);
+  std::string key = impl_->keys.ShortOf(impl_->world, workload, port);
   if (key.empty()) return RuleStatusesAnew(workload, port);
   bool made = false;
   std::vector<RuleStatus> statuses =
@@ -209,7 +209,7 @@ std::vector<RuleStatus> Reasoner::RuleStatuses(const Workload& workload, int por
 }
 
 Exposure Reasoner::ExposureOf(const Workload& workload, int port, const Region& within) const {
-  std::string key = impl_->keys.Of(impl_->world, workload, port);
+  std::string key = impl_->keys.ShortOf(impl_->world, workload, port);
   if (key.empty()) return ExposureAnew(workload, port, within);
   key += RegionKey(within);
   bool made = false;
@@ -276,8 +276,8 @@ Comparison Reasoner::Compare(const Reasoner& before, const Workload& old_workloa
   auto anew = [&] {
     return Impl::CompareAnew(old_impl, old_workload, new_impl, new_workload, port, limit);
   };
-  std::string old_key = old_impl.keys.Of(old_impl.world, old_workload, port);
-  std::string new_key = new_impl.keys.Of(new_impl.world, new_workload, port);
+  std::string old_key = old_impl.keys.ShortOf(old_impl.world, old_workload, port);
+  std::string new_key = new_impl.keys.ShortOf(new_impl.world, new_workload, port);
   if (old_key.empty() || new_key.empty()) return anew();
   std::string key =
       std::to_string(old_impl.number) + "|" + std::to_string(limit) + "|" + old_key + "|" + new_key;

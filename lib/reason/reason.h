@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,6 +41,8 @@ struct Budget {
 struct Example {
   Case request;
   Verdict verdict;
+  // Not 0: examples of one Reasoner with the same number are the same but for the workload.
+  uint64_t number = 0;
 };
 
 struct Answer {

@@ -1,8 +1,10 @@
 // How long the questions over all requests take, on meshes made at random from a seed, as Markdown.
 //   reason_bench            one workload of growing policy sets
 //   reason_bench fleet N    N namespaces of ten workloads, each with its own set of 50 rules
-//   reason_bench worst      what is hard: many rules, one API, prefixes by suffixes, templates
+//   reason_bench worst [C]  what is hard: many rules, one API, prefixes by suffixes, templates
+//                           (with a budget of C classes instead of the default)
 
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -134,7 +136,7 @@ void Header() {
 
 // One workload; `edited` is the same set with one rule changed.
 void Measure(const std::string& title, size_t rules, const std::string& set,
-             const std::string& edited) {
+             const std::string& edited, const Budget& budget = {}) {
   std::string base = Workloads("a", 1);
   auto mesh = MakeMesh(base + set);
   World world(mesh);
@@ -143,13 +145,13 @@ void Measure(const std::string& title, size_t rules, const std::string& set,
   Stopwatch watch;
   std::string classes = "?";
   {
-    PortModel model({{&world, &workload, 80}}, Budget{});
+    PortModel model({{&world, &workload, 80}}, budget);
     if (!model.Build()) classes = model.reason();
     auto path = model.space().Find("path");
     if (path && model.reason().empty()) classes = std::to_string(model.space().ClassCount(*path));
   }
   double build = watch.Milliseconds();
-  Reasoner reasoner(world);
+  Reasoner reasoner(world, budget);
   watch.Milliseconds();
   Answer token =
       reasoner.Find(workload, 80, Region::Not(Region::Is(Region::Field::kToken)), Wanted::kAllowed);
@@ -164,7 +166,7 @@ void Measure(const std::string& title, size_t rules, const std::string& set,
   double rows = watch.Milliseconds();
   auto other_mesh = MakeMesh(base + edited);
   World other_world(other_mesh);
-  Reasoner other(other_world);
+  Reasoner other(other_world, budget);
   other_world.Proxy(other_mesh->workloads().front());
   watch.Milliseconds();
   Comparison comparison =
@@ -178,12 +180,12 @@ void Measure(const std::string& title, size_t rules, const std::string& set,
   std::fflush(stdout);
 }
 
-void MeasureShape(const std::string& title, const Shape& shape) {
+void MeasureShape(const std::string& title, const Shape& shape, const Budget& budget = {}) {
   std::string set = Generator(1, shape).Policies("a");
   // One rule wider.
   std::string edited = set;
   edited.replace(edited.rfind("methods: ["), 10, "methods: [PATCH, ");
-  Measure(title, static_cast<size_t>(shape.policies * shape.rules), set, edited);
+  Measure(title, static_cast<size_t>(shape.policies * shape.rules), set, edited, budget);
 }
 
 std::string OnePolicy(const std::vector<std::string>& paths, const std::string& methods) {
@@ -196,18 +198,18 @@ std::string OnePolicy(const std::vector<std::string>& paths, const std::string& 
   return yaml;
 }
 
-void Worst() {
+void Worst(const Budget& budget) {
   Header();
-  MeasureShape("200 x 20, 10 paths", {200, 20, 10, 300, 400});
-  MeasureShape("200 x 20, 10 paths, one API", {200, 20, 10, 1, 400});
-  MeasureShape("50 x 10, 6 paths, 300 services", {50, 10, 6, 300, 400});
+  MeasureShape("200 x 20, 10 paths", {200, 20, 10, 300, 400}, budget);
+  MeasureShape("200 x 20, 10 paths, one API", {200, 20, 10, 1, 400}, budget);
+  MeasureShape("50 x 10, 6 paths, 300 services", {50, 10, 6, 300, 400}, budget);
   std::vector<std::string> crossed;
   for (int i = 0; i < 200; ++i) {
     crossed.push_back("/p" + std::to_string(i) + "*");
     crossed.push_back("*/s" + std::to_string(i));
   }
   Measure("200 prefixes, 200 suffixes", crossed.size(), OnePolicy(crossed, "GET"),
-          OnePolicy(crossed, "GET, PUT"));
+          OnePolicy(crossed, "GET, PUT"), budget);
   for (int count : {8, 10, 12, 14}) {
     std::vector<std::string> templates;
     for (int i = 0; i < count; ++i) {
@@ -216,7 +218,7 @@ void Worst() {
       templates.push_back(path);
     }
     Measure(std::to_string(count) + " templates, each a literal elsewhere", templates.size(),
-            OnePolicy(templates, "GET"), OnePolicy(templates, "GET, PUT"));
+            OnePolicy(templates, "GET"), OnePolicy(templates, "GET, PUT"), budget);
   }
 }
 
@@ -244,11 +246,16 @@ void Fleet(int namespaces) {
     std::snprintf(text, sizeof(text), "%.2f (%.2f)", Seconds(begin), watch.Milliseconds() / 1e3);
     return std::string(text);
   };
+  std::atomic<size_t> undetermined{0};
   std::string all = ask([&](const Workload& one) {
     Reasoner& asked = together;
-    asked.Find(one, 80, no_token, Wanted::kAllowed);
-    asked.RuleStatuses(one, 80);
-    asked.ExposureOf(one, 80);
+    size_t here =
+        asked.Find(one, 80, no_token, Wanted::kAllowed).kind == Answer::Kind::kUndetermined;
+    for (const RuleStatus& status : asked.RuleStatuses(one, 80)) {
+      here += status.kind == RuleStatus::Kind::kUndetermined;
+    }
+    here += !asked.ExposureOf(one, 80).complete;
+    undetermined += here;
   });
   std::string find =
       ask([&](const Workload& one) { reasoner.Find(one, 80, no_token, Wanted::kAllowed); });
@@ -256,11 +263,12 @@ void Fleet(int namespaces) {
   std::string exposure = ask([&](const Workload& one) { reasoner.ExposureOf(one, 80); });
   std::printf(
       "| workloads | policy sets | load and compile s | without a token s (of a core) | rule "
-      "status s | exposure s | all three s | unconfirmed |\n| --- | --- | --- | --- | --- | --- | "
-      "--- | --- |\n"
-      "| %zu | %d | %.2f | %s | %s | %s | %s | %zu |\n",
+      "status s | exposure s | all three s | undetermined | unconfirmed |\n| --- | --- | --- | --- "
+      "| "
+      "--- | --- | --- | --- | --- |\n"
+      "| %zu | %d | %.2f | %s | %s | %s | %s | %zu | %zu |\n",
       mesh->workloads().size(), namespaces, load, find.c_str(), status.c_str(), exposure.c_str(),
-      all.c_str(), reasoner.unconfirmed());
+      all.c_str(), undetermined.load(), reasoner.unconfirmed() + together.unconfirmed());
 }
 
 }  // namespace
@@ -273,7 +281,9 @@ int main(int count, char** arguments) {
     return 0;
   }
   if (what == "worst") {
-    meshproof::Worst();
+    meshproof::Budget budget;
+    if (count > 2) budget.classes = std::strtoul(arguments[2], nullptr, 10);
+    meshproof::Worst(budget);
     return 0;
   }
   meshproof::Header();

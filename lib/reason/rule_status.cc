@@ -240,8 +240,12 @@ std::vector<RuleOverChains> CollectRules(const SideModel& side) {
 }  // namespace
 
 std::vector<RuleStatus> Reasoner::Impl::StatusesAt(const PortModel::Side& at) const {
+  return AskAt(at, Region::All(), [this](OpenPort* port, Expr) { return StatusesOf(port); });
+}
+
+std::vector<RuleStatus> Reasoner::Impl::StatusesOf(OpenPort* port) const {
   using Kind = RuleStatus::Kind;
-  PortModel model({at}, budget);
+  PortModel& model = port->model;
   const SideModel& side = model.side(0);
   std::vector<RuleOverChains> rules = CollectRules(side);
   std::vector<RuleStatus> statuses;
@@ -252,14 +256,13 @@ std::vector<RuleStatus> Reasoner::Impl::StatusesAt(const PortModel::Side& at) co
     status.custom = rule.custom;
     statuses.push_back(std::move(status));
   }
-  if (!side.undetermined.empty() || !model.Build()) {
+  if (!port->built) {
     for (RuleStatus& status : statuses) {
-      status.reason = !side.undetermined.empty() ? side.undetermined : model.reason();
+      status.reason = port->reason;
     }
     return statuses;
   }
-  Session session(&model, budget);
-  session.Start();
+  Session& session = port->SessionFor({});
   StatusFinder finder(&session, std::move(rules));
   for (size_t i = 0; i < statuses.size(); ++i) {
     RuleStatus& status = statuses[i];

@@ -22,7 +22,9 @@ class Session {
 
   Session(PortModel* port_model, const Budget& budget);
 
+  // After Start only what `HasSlicesFor`.
   Set Track(Expr expr) { return slices.Track(space.ToNode(expr)); }
+  bool HasSlicesFor(Expr expr) { return slices.Knows(space.ToNode(expr)); }
   void Start();
   bool spent() const { return bdd.exhausted() || too_many_; }
   // For loops that may take long; true: give up.

@@ -15,7 +15,8 @@ namespace meshproof {
 // that questions about many rules are answered one slice at a time, each with the few rules that
 // have something to say there. Slices are numbered by how pleasant their paths are to read.
 //
-// First Track everything, then Cut, then ask. Not for several threads at once.
+// First Track everything, then Cut, then ask; later Track only what is known. Not for several
+// threads at once.
 class Slices {
  public:
   using Node = Space::Node;
@@ -33,6 +34,10 @@ class Slices {
 
   // Equal sets are one.
   Set Track(Node node);
+  // It is tracked, or says nothing about the path.
+  bool Knows(Node node) const {
+    return known_.count(node) != 0 || !path_ || !space_.AsksAbout(*path_, node);
+  }
   // False: there would be more entries than `limit`.
   bool Cut(size_t limit);
 

@@ -49,7 +49,10 @@ bool InAny(const std::vector<CidrRange>& ranges, const IpAddress& address) {
 }  // namespace
 
 Space::Space(size_t class_limit, size_t node_limit, double seconds, ClassMemory* memory)
-    : class_limit_(class_limit), memory_(memory), bdd_(std::make_unique<Bdd>(node_limit, seconds)) {
+    : class_limit_(class_limit),
+      memory_(memory),
+      bdd_(std::make_unique<Bdd>(node_limit, seconds)),
+      known_(1024, 0) {
   exprs_.push_back({Op::kConstant, 0, 0});
   exprs_.push_back({Op::kConstant, 1, 0});
 }
@@ -116,7 +119,11 @@ std::optional<Space::FieldId> Space::Find(std::string_view name) const {
 }
 
 void Space::AddCandidate(FieldId field, std::string text, int rank) {
-  fields_[field].candidates.push_back({std::move(text), rank});
+  Field& own = fields_[field];
+  auto [known, added] = own.candidate_ranks.try_emplace(text, rank);
+  if (!added && known->second <= rank) return;
+  known->second = rank;
+  own.candidates.push_back({std::move(text), rank});
 }
 
 void Space::AddAddressCandidate(FieldId field, const IpAddress& address, int rank) {
@@ -124,9 +131,25 @@ void Space::AddAddressCandidate(FieldId field, const IpAddress& address, int ran
 }
 
 Expr Space::Intern(Op op, uint32_t a, uint32_t b) {
-  auto [found, added] = known_.try_emplace({op, a, b}, static_cast<Expr>(exprs_.size()));
-  if (added) exprs_.push_back({op, a, b});
-  return found->second;
+  const ExprNode expr{op, a, b};
+  size_t at = SlotOf(expr);
+  if (known_[at] != 0) return known_[at];
+  const auto made = static_cast<Expr>(exprs_.size());
+  exprs_.push_back(expr);
+  known_[at] = made;
+  if (exprs_.size() * 2 > known_.size()) {
+    known_.assign(known_.size() * 2, 0);
+    for (Expr each = kAlways + 1; each < exprs_.size(); ++each) known_[SlotOf(exprs_[each])] = each;
+  }
+  return made;
+}
+
+size_t Space::SlotOf(const ExprNode& expr) const {
+  uint64_t hash = (uint64_t{expr.a} << 32 | expr.b) * 0x9E3779B97F4A7C15ULL;
+  hash = (hash ^ (hash >> 29) ^ static_cast<uint64_t>(expr.op)) * 0xBF58476D1CE4E5B9ULL;
+  size_t at = (hash ^ (hash >> 31)) & (known_.size() - 1);
+  while (known_[at] != 0 && !(exprs_[known_[at]] == expr)) at = (at + 1) & (known_.size() - 1);
+  return at;
 }
 
 Expr Space::Matches(FieldId field, const StringPattern& pattern) {
@@ -310,6 +333,10 @@ bool Space::Build() {
         field.ranks = {0, 1};
         break;
     }
+    auto best = std::min_element(field.ranks.begin(), field.ranks.end());
+    if (best != field.ranks.end()) field.usual = static_cast<uint32_t>(best - field.ranks.begin());
+    // Where nothing asks for it, nothing is there.
+    if (field.absent) field.usual = static_cast<uint32_t>(field.ranks.size() - 1);
     switch (field.kind) {
       case Field::Kind::kTextSet:
         field.bits = static_cast<uint32_t>(field.ranks.size());
@@ -741,12 +768,7 @@ Space::Point Space::Pick(Node node) {
       point.sets_[i].assign(field.ranks.size(), false);
       continue;
     }
-    auto best = std::min_element(field.ranks.begin(), field.ranks.end());
-    if (best != field.ranks.end()) {
-      point.codes_[i] = static_cast<uint32_t>(best - field.ranks.begin());
-    }
-    // Where nothing asks for it, nothing is there.
-    if (field.absent) point.codes_[i] = static_cast<uint32_t>(field.ranks.size() - 1);
+    point.codes_[i] = field.usual;
   }
   while (node > Bdd::kTrue) {
     uint32_t at = FieldOfVariable(bdd_->VariableOf(node));

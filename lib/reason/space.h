@@ -7,7 +7,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -160,6 +159,12 @@ class Space {
   Shape ShapeOf(Expr expr) const;
 
  private:
+  struct PatternHash {
+    size_t operator()(const StringPattern& pattern) const {
+      return std::hash<std::string>()(pattern.value) * 31 + static_cast<size_t>(pattern.kind) * 2 +
+             (pattern.ignore_case ? 1 : 0);
+    }
+  };
   struct AddressClass {
     IpAddress address;
     int rank = 100;
@@ -172,8 +177,9 @@ class Space {
     bool absent = false;  // kText: the last class is "no text"
     std::unique_ptr<StringDomain> domain;
     std::vector<StringPattern> patterns;
-    std::map<StringPattern, uint32_t> pattern_ids;
+    std::unordered_map<StringPattern, uint32_t, PatternHash> pattern_ids;
     std::vector<StringCandidate> candidates;
+    std::unordered_map<std::string, int> candidate_ranks;  // the best one of each text
     std::shared_ptr<const StringClasses> classes;
     std::vector<CidrRange> within, blocks;
     std::string group;
@@ -183,6 +189,7 @@ class Space {
     std::vector<std::pair<std::string, int>> values;
     uint32_t first = 0, bits = 0;
     std::vector<int> ranks;  // by class
+    uint32_t usual = 0;      // the class where nothing is asked
     // A text's number is that of its left half, then that of its right one; "no text" is a left
     // half of its own, with right 0.
     uint32_t right_bits = 0;
@@ -206,11 +213,13 @@ class Space {
   struct ExprNode {
     Op op = Op::kConstant;
     uint32_t a = 0, b = 0;
+    friend bool operator==(const ExprNode&, const ExprNode&) = default;
   };
 
   FieldId AddField(Field field);
   std::shared_ptr<const StringClasses> ClassesOf(const Field& field) const;
   Expr Intern(Op op, uint32_t a, uint32_t b);
+  size_t SlotOf(const ExprNode& expr) const;
   void BuildAddressClasses(Field* field, const std::vector<CidrRange>& blocks);
   Node Members(const Field& field, const std::vector<uint32_t>& classes);
   Node Literal(FieldId field, const Point& point);
@@ -251,7 +260,7 @@ class Space {
   std::vector<uint32_t> field_of_variable_;
   uint32_t variables_ = 0;
   std::vector<ExprNode> exprs_;
-  std::map<std::tuple<Op, uint32_t, uint32_t>, Expr> known_;
+  std::vector<Expr> known_;  // open addressing, 0 = free: the constants are not in it
   std::vector<std::vector<std::string>> shown_texts_;
   std::vector<std::optional<Node>> nodes_;  // by expression
   Expr domain_ = kAlways;

@@ -3,7 +3,9 @@
 // of a trie (exact texts and prefixes), an Aho-Corasick automaton (suffixes), a
 // subset automaton (everything else) and the field's domain; where two texts
 // end in states of the same (exact node, deepest prefix, longest suffix,
-// accepted patterns), every pattern says the same about both.
+// accepted patterns), every pattern says the same about both. Inside the trie a
+// node is one text; outside, all but the deepest prefix goes on by itself, so
+// its moves are found once for all prefixes.
 
 #include "reason/string_classes.h"
 
@@ -244,16 +246,17 @@ class SuffixAutomaton {
     if (count > kTableLimit) return;
     table_.resize(count);
     for (int node : order) {
-      for (size_t byte = 0; byte < 256; ++byte) {
-        int next = trie_.Next(node, static_cast<uint8_t>(byte));
-        auto at = static_cast<size_t>(node);
-        table_[at][byte] = next != kNoNode ? next
-                           : node == 0     ? 0
-                                           : table_[static_cast<size_t>(fail_[at])][byte];
+      auto at = static_cast<size_t>(node);
+      if (node == 0) {
+        table_[at].fill(0);
+      } else {
+        table_[at] = table_[static_cast<size_t>(fail_[at])];
       }
+      for (uint8_t byte : trie_.Bytes(node)) table_[at][byte] = trie_.Next(node, byte);
     }
   }
 
+  size_t size() const { return trie_.size(); }
   int Step(int node, uint8_t byte) const {
     if (!table_.empty()) return table_[static_cast<size_t>(node)][byte];
     while (true) {
@@ -281,12 +284,85 @@ class SuffixAutomaton {
   std::vector<ByteSet> interesting_;
 };
 
+// Bytes in the order in which a person likes to read them.
+const std::array<uint8_t, 256>& PleasantOrder() {
+  static const std::array<uint8_t, 256> order = [] {
+    std::array<uint8_t, 256> bytes{};
+    size_t count = 0;
+    std::array<bool, 256> taken{};
+    auto take = [&](int byte) {
+      if (taken[static_cast<size_t>(byte)]) return;
+      taken[static_cast<size_t>(byte)] = true;
+      bytes[count++] = static_cast<uint8_t>(byte);
+    };
+    for (char c : std::string_view("xyzabcdefghijklmnopqrstuvw")) take(c);
+    for (int c = '0'; c <= '9'; ++c) take(c);
+    for (int c = 'A'; c <= 'Z'; ++c) take(c);
+    for (char c : std::string_view("/-_.~")) take(c);
+    for (int c = 0x21; c < 0x7f; ++c) take(c);
+    for (int c = 0; c < 256; ++c) take(c);
+    return bytes;
+  }();
+  return order;
+}
+
+// The number of each byte's group: bytes of a group lie in the same sets.
+std::array<size_t, 256> GroupsOf(const std::vector<ByteSet>& sets) {
+  std::array<size_t, 256> group{};
+  size_t count = 1;
+  std::vector<size_t> inside;
+  for (const ByteSet& set : sets) {
+    constexpr size_t kNone = 256;
+    // What lies in the set leaves its group, unless all of it does.
+    std::array<bool, 256> stays{};
+    for (size_t byte = 0; byte < 256; ++byte) {
+      if (!set.Has(static_cast<uint8_t>(byte))) stays[group[byte]] = true;
+    }
+    inside.assign(count, kNone);
+    for (size_t byte = 0; byte < 256; ++byte) {
+      size_t& own = group[byte];
+      if (!stays[own] || !set.Has(static_cast<uint8_t>(byte))) continue;
+      if (inside[own] == kNone) inside[own] = count++;
+      own = inside[own];
+    }
+  }
+  return group;
+}
+
+// For each byte the first one that lies in the same sets.
+std::array<uint8_t, 256> FirstAlike(const std::vector<ByteSet>& sets) {
+  const std::array<size_t, 256> group = GroupsOf(sets);
+  std::array<int, 256> first{};
+  first.fill(-1);
+  std::array<uint8_t, 256> alike{};
+  for (size_t byte = 0; byte < 256; ++byte) {
+    int& known = first[group[byte]];
+    if (known < 0) known = static_cast<int>(byte);
+    alike[byte] = static_cast<uint8_t>(known);
+  }
+  return alike;
+}
+
+struct NumbersHash {
+  size_t operator()(const std::vector<uint32_t>& numbers) const {
+    uint64_t hash = 0x9E3779B97F4A7C15ULL;
+    for (uint32_t number : numbers) {
+      hash = (hash ^ number) * 0xBF58476D1CE4E5B9ULL;
+      hash ^= hash >> 29;
+    }
+    return static_cast<size_t>(hash);
+  }
+};
+
 // The subset automaton, made as it is walked.
 class SubsetAutomaton {
  public:
-  explicit SubsetAutomaton(const Nfa& nfa) : nfa_(nfa) { Intern(nfa.Start()); }
+  explicit SubsetAutomaton(const Nfa& nfa) : nfa_(nfa), alike_(FirstAlike(nfa.Alphabet())) {
+    Intern(nfa.Start());
+  }
   int Step(int set, uint8_t byte) {
     if (states_[static_cast<size_t>(set)].empty()) return set;
+    byte = alike_[byte];
     int known = steps_[static_cast<size_t>(set)][byte];
     if (known != kUnknown) return known;
     int next = Intern(nfa_.Step(states_[static_cast<size_t>(set)], byte));
@@ -316,26 +392,13 @@ class SubsetAutomaton {
   }
 
   const Nfa& nfa_;
-  std::map<std::vector<Nfa::State>, int> ids_;
+  std::array<uint8_t, 256> alike_;
+  std::unordered_map<std::vector<Nfa::State>, int, NumbersHash> ids_;
   std::map<std::vector<uint32_t>, int> accepted_ids_;
   std::vector<std::vector<Nfa::State>> states_;
   std::vector<int> accepted_;
   std::vector<std::vector<uint32_t>> patterns_;
   std::vector<std::array<int, 256>> steps_;
-};
-
-struct State {
-  int node = 0;  // of the trie, kNoNode once outside
-  int prefix = kNoNode;
-  int suffix = 0;
-  int set = 0;
-  int domain = 0;
-  friend bool operator==(const State&, const State&) = default;
-};
-
-struct Key {
-  int exact = kNoNode, prefix = kNoNode, suffix = kNoNode, accepted = 0;
-  friend bool operator==(const Key&, const Key&) = default;
 };
 
 size_t Hash(std::initializer_list<int> numbers) {
@@ -346,46 +409,200 @@ size_t Hash(std::initializer_list<int> numbers) {
   }
   return static_cast<size_t>(hash);
 }
-struct StateHash {
-  size_t operator()(const State& s) const {
-    return Hash({s.node, s.prefix, s.suffix, s.set, s.domain});
+
+// What a text so far says about how it may go on and about all patterns but exact texts and
+// prefixes. Numbered as they are met.
+class RightAutomaton {
+ public:
+  using State = uint32_t;
+  static constexpr State kDead = 0xFFFFFFFF;
+
+  RightAutomaton(const Nfa& nfa, const SuffixAutomaton& suffixes, StringDomain* domain)
+      : suffixes_(suffixes),
+        subsets_(nfa),
+        domain_(*domain),
+        groups_(GroupBytes(nfa, domain_.Alphabet())),
+        plain_groups_(GroupBytes(nfa, domain_.PlainAlphabet())),
+        slots_(1024, 0) {
+    Intern({0, 0, domain_.Start()});
   }
-};
-struct KeyHash {
-  size_t operator()(const Key& k) const { return Hash({k.exact, k.prefix, k.suffix, k.accepted}); }
+
+  State Start() const { return 0; }
+  State Step(State from, uint8_t byte) {
+    if (from >= kTabled) return Find(from, byte);
+    if (from >= steps_.size()) steps_.resize(std::min(kTabled, 2 * (from + 1)));
+    std::unique_ptr<std::array<State, 256>>& known = steps_[from];
+    if (known == nullptr) {
+      known = std::make_unique<std::array<State, 256>>();
+      known->fill(kUnknown);
+    }
+    State& to = (*known)[byte];
+    if (to == kUnknown) to = Find(from, byte);
+    return to;
+  }
+  bool Accepts(State state) const { return states_[state].accepts; }
+  // The same for states in which all patterns say the same of a text that ends there.
+  uint32_t VerdictOf(State state) const { return states_[state].verdict; }
+  struct Verdict {
+    int suffix = kNoNode, accepted = 0;
+  };
+  const Verdict& VerdictAt(uint32_t number) const { return verdicts_[number]; }
+  const std::vector<uint32_t>& Patterns(const Verdict& verdict) const {
+    return subsets_.Patterns(verdict.accepted);
+  }
+  size_t verdicts() const { return verdicts_.size(); }
+  size_t size() const { return states_.size(); }
+
+  // One byte for all that lead alike from here, pleasant ones first; each of `named` as well.
+  template <typename Visit>
+  void EachByte(State state, const ByteSet& named, Visit visit) const {
+    const auto& groups = domain_.IsPlain(states_[state].parts.domain) ? plain_groups_ : groups_;
+    for (const Group& group : groups) {
+      int left = named.CountIn(group.set);
+      bool other = false;
+      for (uint8_t byte : group.bytes) {
+        if (left == 0 && other) break;
+        if (named.Has(byte)) {
+          --left;
+          visit(byte);
+        } else if (!other) {
+          other = true;
+          visit(byte);
+        }
+      }
+    }
+  }
+  const ByteSet& Interesting(State state) const {
+    return suffixes_.Interesting(states_[state].parts.suffix);
+  }
+  // Where one byte leads, each state once.
+  struct Move {
+    uint8_t byte = 0;
+    State to = 0;
+  };
+  const std::vector<Move>& MovesFrom(State state) {
+    if (!states_[state].expanded) {
+      std::vector<Move> moves;
+      EachByte(state, Interesting(state), [&](uint8_t byte) {
+        State to = Step(state, byte);
+        bool known = to == kDead || std::any_of(moves.begin(), moves.end(),
+                                                [&](const Move& move) { return move.to == to; });
+        if (!known) moves.push_back({byte, to});
+      });
+      states_[state].moves = std::move(moves);
+      states_[state].expanded = true;
+    }
+    return states_[state].moves;
+  }
+
+ private:
+  struct Parts {
+    int suffix = 0, set = 0, domain = 0;
+    friend bool operator==(const Parts&, const Parts&) = default;
+  };
+  struct Known {
+    Parts parts;
+    bool accepts = false, expanded = false;
+    uint32_t verdict = 0;
+    std::vector<Move> moves;
+  };
+
+  struct Group {
+    std::vector<uint8_t> bytes;
+    ByteSet set;
+  };
+  static constexpr State kUnknown = 0xFFFFFFFE;
+  static constexpr State kTabled = 4096;
+
+  State Find(State from, uint8_t byte) {
+    const Parts parts = states_[from].parts;
+    int to = domain_.Step(parts.domain, byte);
+    if (to == StringDomain::kDead) return kDead;
+    return Intern({suffixes_.Step(parts.suffix, byte), subsets_.Step(parts.set, byte), to});
+  }
+
+  // Bytes that neither the subset automaton nor the domain tells apart, pleasant ones first.
+  static std::vector<Group> GroupBytes(const Nfa& nfa, const std::vector<ByteSet>& of_domain) {
+    std::vector<ByteSet> alphabet = nfa.Alphabet();
+    alphabet.insert(alphabet.end(), of_domain.begin(), of_domain.end());
+    const std::array<size_t, 256> group = GroupsOf(alphabet);
+    std::array<int, 256> place{};
+    place.fill(-1);
+    std::vector<Group> groups;
+    for (uint8_t byte : PleasantOrder()) {
+      int& own = place[group[byte]];
+      if (own < 0) {
+        own = static_cast<int>(groups.size());
+        groups.emplace_back();
+      }
+      groups[static_cast<size_t>(own)].bytes.push_back(byte);
+      groups[static_cast<size_t>(own)].set.Add(byte);
+    }
+    return groups;
+  }
+
+  State Intern(const Parts& parts) {
+    size_t at = SlotOf(parts);
+    if (slots_[at] != 0) return slots_[at] - 1;
+    Known known;
+    known.parts = parts;
+    known.accepts = domain_.Accepts(parts.domain);
+    int suffix = suffixes_.Longest(parts.suffix);
+    int accepted = subsets_.Accepted(parts.set);
+    auto [found, added] =
+        verdict_ids_.try_emplace({suffix, accepted}, static_cast<uint32_t>(verdicts_.size()));
+    if (added) verdicts_.push_back({suffix, accepted});
+    known.verdict = found->second;
+    states_.push_back(std::move(known));
+    slots_[at] = static_cast<uint32_t>(states_.size());
+    if (states_.size() * 2 > slots_.size()) {
+      slots_.assign(slots_.size() * 2, 0);
+      for (State state = 0; state < states_.size(); ++state) {
+        slots_[SlotOf(states_[state].parts)] = state + 1;
+      }
+    }
+    return static_cast<State>(states_.size() - 1);
+  }
+  size_t SlotOf(const Parts& parts) const {
+    size_t at = Hash({parts.suffix, parts.set, parts.domain}) & (slots_.size() - 1);
+    while (slots_[at] != 0 && states_[slots_[at] - 1].parts != parts) {
+      at = (at + 1) & (slots_.size() - 1);
+    }
+    return at;
+  }
+
+  const SuffixAutomaton& suffixes_;
+  SubsetAutomaton subsets_;
+  StringDomain& domain_;
+  std::vector<Group> groups_, plain_groups_;
+  std::vector<Known> states_;
+  std::vector<std::unique_ptr<std::array<State, 256>>> steps_;  // of the first kTabled states
+  std::vector<uint32_t> slots_;  // open addressing: the number of a state and one, or 0
+  std::map<std::pair<int, int>, uint32_t> verdict_ids_;
+  std::vector<Verdict> verdicts_;
 };
 
-// Bytes in the order in which a person likes to read them.
-const std::array<uint8_t, 256>& PleasantOrder() {
-  static const std::array<uint8_t, 256> order = [] {
-    std::array<uint8_t, 256> bytes{};
-    size_t count = 0;
-    std::array<bool, 256> taken{};
-    auto take = [&](int byte) {
-      if (taken[static_cast<size_t>(byte)]) return;
-      taken[static_cast<size_t>(byte)] = true;
-      bytes[count++] = static_cast<uint8_t>(byte);
-    };
-    for (char c : std::string_view("xyzabcdefghijklmnopqrstuvw")) take(c);
-    for (int c = '0'; c <= '9'; ++c) take(c);
-    for (int c = 'A'; c <= 'Z'; ++c) take(c);
-    for (char c : std::string_view("/-_.~")) take(c);
-    for (int c = 0x21; c < 0x7f; ++c) take(c);
-    for (int c = 0; c < 256; ++c) take(c);
-    return bytes;
-  }();
-  return order;
-}
+// A text so far: inside the trie every node is one text.
+struct State {
+  int node = 0;  // of the trie, kNoNode once outside
+  int prefix = kNoNode;
+  RightAutomaton::State right = 0;
+};
+
+struct Key {
+  int exact = kNoNode, prefix = kNoNode;
+  uint32_t verdict = 0;
+};
 
 class Builder {
  public:
   Builder(const std::vector<StringPattern>& patterns, StringDomain* domain, size_t limit)
-      : domain_(*domain), limit_(limit) {
+      : limit_(limit) {
     for (const StringPattern& pattern : patterns) Add(pattern);
     suffixes_.Finish();
-    subsets_ = std::make_unique<SubsetAutomaton>(nfa_);
-    groups_ = GroupBytes(domain_.Alphabet());
-    plain_groups_ = GroupBytes(domain_.PlainAlphabet());
+    rights_ = std::make_unique<RightAutomaton>(nfa_, suffixes_, domain);
+    exact_class_.assign(trie_.size(), 0);
+    below_.resize(trie_.size() + 1);
   }
 
   StringClasses Build(const std::vector<StringCandidate>& candidates) {
@@ -407,6 +624,11 @@ class Builder {
   struct Place {
     enum class In { kExact, kPrefix, kSuffix, kSubset } in = In::kExact;
     int at = 0;
+  };
+  // The texts outside the trie behind one prefix.
+  struct Below {
+    std::vector<bool> seen;         // by right state
+    std::vector<uint32_t> classes;  // by verdict: the class and one, or 0
   };
 
   void Add(const StringPattern& pattern) {
@@ -433,48 +655,38 @@ class Builder {
     places_.push_back(place);
   }
 
-  // Bytes that neither the subset automaton nor the domain tells apart,
-  // pleasant ones first.
-  std::vector<std::vector<uint8_t>> GroupBytes(const std::vector<ByteSet>& of_domain) const {
-    std::vector<ByteSet> alphabet = nfa_.Alphabet();
-    alphabet.insert(alphabet.end(), of_domain.begin(), of_domain.end());
-    std::vector<std::vector<uint8_t>> groups;
-    std::map<std::vector<bool>, size_t> known;
-    for (uint8_t byte : PleasantOrder()) {
-      std::vector<bool> signature;
-      signature.reserve(alphabet.size());
-      for (const ByteSet& set : alphabet) signature.push_back(set.Has(byte));
-      auto [found, added] = known.try_emplace(std::move(signature), groups.size());
-      if (added) groups.emplace_back();
-      groups[found->second].push_back(byte);
-    }
-    return groups;
-  }
-
   State First() const {
     State state;
-    state.domain = domain_.Start();
     if (trie_.prefix(0)) state.prefix = 0;
     return state;
   }
 
   bool Advance(uint8_t byte, State* state) {
-    state->domain = domain_.Step(state->domain, byte);
-    if (state->domain == StringDomain::kDead) return false;
+    state->right = rights_->Step(state->right, byte);
+    if (state->right == RightAutomaton::kDead) return false;
     if (state->node != kNoNode) state->node = trie_.Next(state->node, byte);
     if (state->node != kNoNode && trie_.prefix(state->node)) state->prefix = state->node;
-    state->suffix = suffixes_.Step(state->suffix, byte);
-    state->set = subsets_->Step(state->set, byte);
     return true;
   }
 
-  Key KeyOf(const State& state) const {
-    Key key;
-    if (state.node != kNoNode && trie_.exact(state.node)) key.exact = state.node;
-    key.prefix = state.prefix;
-    key.suffix = suffixes_.Longest(state.suffix);
-    key.accepted = subsets_->Accepted(state.set);
-    return key;
+  Below& BelowOf(int prefix) { return below_[static_cast<size_t>(prefix + 1)]; }
+  // Where the number of the class and one of a text that ends here is kept.
+  uint32_t& ClassOf(const State& state) {
+    if (state.node != kNoNode && trie_.exact(state.node)) {
+      return exact_class_[static_cast<size_t>(state.node)];
+    }
+    std::vector<uint32_t>& classes = BelowOf(state.prefix).classes;
+    uint32_t verdict = rights_->VerdictOf(state.right);
+    if (verdict >= classes.size()) classes.resize(rights_->verdicts(), 0);
+    return classes[verdict];
+  }
+  // True: nobody has been outside the trie here before.
+  bool Enter(int prefix, RightAutomaton::State right) {
+    std::vector<bool>& seen = BelowOf(prefix).seen;
+    if (right >= seen.size()) seen.resize(std::max(rights_->size(), 2 * seen.size()), false);
+    if (seen[right]) return false;
+    seen[right] = true;
+    return true;
   }
 
   bool Walk(StringClasses* out) {
@@ -484,22 +696,15 @@ class Builder {
       uint8_t byte;
     };
     std::vector<Visit> visits = {{First(), 0, 0}};
-    // Open addressing: the number of a visit and one, 0 where there is none.
-    std::vector<uint32_t> seen(1024, 0);
-    auto slot_of = [&](const State& state) {
-      size_t at = StateHash()(state) & (seen.size() - 1);
-      while (seen[at] != 0 && visits[seen[at] - 1].state != state) {
-        at = (at + 1) & (seen.size() - 1);
-      }
-      return at;
-    };
-    seen[slot_of(visits[0].state)] = 1;
     for (uint32_t i = 0; i < visits.size(); ++i) {
-      State state = visits[i].state;
-      if (domain_.Accepts(state.domain)) {
-        Key key = KeyOf(state);
-        if (ids_.try_emplace(key, static_cast<uint32_t>(keys_.size())).second) {
-          keys_.push_back(key);
+      const State state = visits[i].state;
+      if (rights_->Accepts(state.right)) {
+        uint32_t& known = ClassOf(state);
+        if (known == 0) {
+          bool exact = state.node != kNoNode && trie_.exact(state.node);
+          keys_.push_back(
+              {exact ? state.node : kNoNode, state.prefix, rights_->VerdictOf(state.right)});
+          known = static_cast<uint32_t>(keys_.size());
           std::string text;
           for (uint32_t at = i; at != 0; at = visits[at].parent) {
             text.push_back(static_cast<char>(visits[at].byte));
@@ -509,31 +714,20 @@ class Builder {
           if (keys_.size() > limit_) return false;
         }
       }
-      auto follow = [&](uint8_t byte) {
-        State next = state;
-        if (!Advance(byte, &next)) return;
-        size_t slot = slot_of(next);
-        if (seen[slot] != 0) return;
-        visits.push_back({next, i, byte});
-        seen[slot] = static_cast<uint32_t>(visits.size());
-        if (visits.size() * 2 < seen.size()) return;
-        seen.assign(seen.size() * 2, 0);
-        for (uint32_t at = 0; at < visits.size(); ++at) seen[slot_of(visits[at].state)] = at + 1;
-      };
-      ByteSet named = suffixes_.Interesting(state.suffix);
-      if (state.node != kNoNode) {
-        for (uint8_t byte : trie_.Bytes(state.node)) named.Add(byte);
-      }
-      for (const auto& group : domain_.IsPlain(state.domain) ? plain_groups_ : groups_) {
-        bool other = false;
-        for (uint8_t byte : group) {
-          if (named.Has(byte)) {
-            follow(byte);
-          } else if (!other) {
-            other = true;
-            follow(byte);
-          }
+      if (state.node == kNoNode) {
+        for (const RightAutomaton::Move& move : rights_->MovesFrom(state.right)) {
+          if (!Enter(state.prefix, move.to)) continue;
+          visits.push_back({{kNoNode, state.prefix, move.to}, i, move.byte});
         }
+      } else {
+        ByteSet named = rights_->Interesting(state.right);
+        for (uint8_t byte : trie_.Bytes(state.node)) named.Add(byte);
+        rights_->EachByte(state.right, named, [&](uint8_t byte) {
+          State next = state;
+          if (!Advance(byte, &next)) return;
+          if (next.node == kNoNode && !Enter(next.prefix, next.right)) return;
+          visits.push_back({next, i, byte});
+        });
       }
       if (visits.size() > limit_ * 40) return false;
     }
@@ -545,10 +739,10 @@ class Builder {
     for (char c : candidate.text) {
       if (!Advance(static_cast<uint8_t>(c), &state)) return;
     }
-    if (!domain_.Accepts(state.domain)) return;
-    auto found = ids_.find(KeyOf(state));
-    if (found == ids_.end()) return;
-    StringClasses::Class& own = out->classes[found->second];
+    if (!rights_->Accepts(state.right)) return;
+    uint32_t known = ClassOf(state);
+    if (known == 0) return;
+    StringClasses::Class& own = out->classes[known - 1];
     if (candidate.rank < own.rank) own = {candidate.text, candidate.rank, 0, 0};
   }
 
@@ -569,63 +763,87 @@ class Builder {
     keys_ = std::move(keys);
   }
 
-  void FillMembers(StringClasses* out) {
-    std::vector<int> prefix_above = PrefixesAbove();
-    std::unordered_map<int, std::vector<uint32_t>> by_exact, by_prefix, by_suffix;
-    std::vector<std::vector<uint32_t>> by_pattern(nfa_.patterns());
-    for (uint32_t i = 0; i < keys_.size(); ++i) {
-      const Key& key = keys_[i];
-      if (key.exact != kNoNode) by_exact[key.exact].push_back(i);
-      for (int at = key.prefix; at != kNoNode; at = prefix_above[static_cast<size_t>(at)]) {
-        by_prefix[at].push_back(i);
-      }
-      for (int at = key.suffix; at != kNoNode; at = suffixes_.Shorter(at)) {
-        by_suffix[at].push_back(i);
-      }
-      for (uint32_t pattern : subsets_->Patterns(key.accepted)) by_pattern[pattern].push_back(i);
-    }
-    for (const Place& place : places_) {
-      switch (place.in) {
+  // What each pattern says of keys: `visit(pattern, key)` for those that it matches, in the order
+  // of the keys for each pattern.
+  template <typename Visit>
+  void EachMatch(const std::vector<Key>& keys, Visit visit) const {
+    std::vector<std::vector<uint32_t>> exact(trie_.size()), prefix(trie_.size()),
+        suffix(suffixes_.size()), pattern(nfa_.patterns());
+    for (uint32_t i = 0; i < places_.size(); ++i) {
+      auto at = static_cast<size_t>(places_[i].at);
+      switch (places_[i].in) {
         case Place::In::kExact:
-          out->members.push_back(by_exact[place.at]);
+          exact[at].push_back(i);
           break;
         case Place::In::kPrefix:
-          out->members.push_back(by_prefix[place.at]);
+          prefix[at].push_back(i);
           break;
         case Place::In::kSuffix:
-          out->members.push_back(by_suffix[place.at]);
+          suffix[at].push_back(i);
           break;
         case Place::In::kSubset:
-          out->members.push_back(by_pattern[static_cast<size_t>(place.at)]);
+          pattern[at].push_back(i);
           break;
       }
     }
+    const std::vector<int> prefix_above = PrefixesAbove();
+    for (uint32_t i = 0; i < keys.size(); ++i) {
+      auto say = [&](const std::vector<uint32_t>& places) {
+        for (uint32_t place : places) visit(place, i);
+      };
+      const Key& key = keys[i];
+      const RightAutomaton::Verdict& verdict = rights_->VerdictAt(key.verdict);
+      if (key.exact != kNoNode) say(exact[static_cast<size_t>(key.exact)]);
+      for (int at = key.prefix; at != kNoNode; at = prefix_above[static_cast<size_t>(at)]) {
+        say(prefix[static_cast<size_t>(at)]);
+      }
+      for (int at = verdict.suffix; at != kNoNode; at = suffixes_.Shorter(at)) {
+        say(suffix[static_cast<size_t>(at)]);
+      }
+      for (uint32_t at : rights_->Patterns(verdict)) say(pattern[at]);
+    }
+  }
+
+  void FillMembers(StringClasses* out) {
+    out->members.resize(places_.size());
+    EachMatch(keys_, [&](uint32_t place, uint32_t at) { out->members[place].push_back(at); });
   }
 
   // Numbers the halves in the order of their first texts, so that prefixes stay together.
   void Split(StringClasses* out) {
-    std::map<std::pair<int, int>, uint32_t> lefts, rights;
+    std::vector<uint32_t> left_of(2 * trie_.size() + 1, 0), right_of(rights_->verdicts(), 0);
+    // The first key of each half.
+    std::vector<Key> lefts, rights;
+    auto number = [](uint32_t* known, const Key& key, std::vector<Key>* halves) {
+      if (*known == 0) {
+        halves->push_back(key);
+        *known = static_cast<uint32_t>(halves->size());
+      }
+      return *known - 1;
+    };
     for (size_t i = 0; i < keys_.size(); ++i) {
       const Key& key = keys_[i];
       StringClasses::Class& own = out->classes[i];
-      own.left = lefts.try_emplace({key.exact, key.prefix}, static_cast<uint32_t>(lefts.size()))
-                     .first->second;
-      own.right =
-          rights.try_emplace({key.suffix, key.accepted}, static_cast<uint32_t>(rights.size()))
-              .first->second;
+      // An exact text has one prefix.
+      size_t left = key.exact != kNoNode ? trie_.size() + 1 + static_cast<size_t>(key.exact)
+                                         : static_cast<size_t>(key.prefix + 1);
+      own.left = number(&left_of[left], key, &lefts);
+      own.right = number(&right_of[key.verdict], key, &rights);
     }
     out->lefts = static_cast<uint32_t>(lefts.size());
     out->rights = static_cast<uint32_t>(rights.size());
+    out->halves.resize(places_.size());
     for (size_t i = 0; i < places_.size(); ++i) {
-      StringClasses::Half half;
-      half.left = places_[i].in == Place::In::kExact || places_[i].in == Place::In::kPrefix;
-      for (uint32_t at : out->members[i]) {
-        half.members.push_back(half.left ? out->classes[at].left : out->classes[at].right);
-      }
-      std::sort(half.members.begin(), half.members.end());
-      half.members.erase(std::unique(half.members.begin(), half.members.end()), half.members.end());
-      out->halves.push_back(std::move(half));
+      out->halves[i].left =
+          places_[i].in == Place::In::kExact || places_[i].in == Place::In::kPrefix;
     }
+    auto fill = [&](const std::vector<Key>& keys, bool left) {
+      EachMatch(keys, [&](uint32_t place, uint32_t at) {
+        if (out->halves[place].left == left) out->halves[place].members.push_back(at);
+      });
+    };
+    fill(lefts, true);
+    fill(rights, false);
   }
 
   // For each node of the trie the nearest marked prefix above it.
@@ -641,16 +859,15 @@ class Builder {
     return above;
   }
 
-  StringDomain& domain_;
   size_t limit_;
   Trie trie_;
   SuffixAutomaton suffixes_;
   Nfa nfa_;
-  std::unique_ptr<SubsetAutomaton> subsets_;
+  std::unique_ptr<RightAutomaton> rights_;
   std::vector<Place> places_;
-  std::vector<std::vector<uint8_t>> groups_, plain_groups_;
-  std::unordered_map<Key, uint32_t, KeyHash> ids_;
-  std::vector<Key> keys_;
+  std::vector<uint32_t> exact_class_;  // by node of the trie: the class and one, or 0
+  std::vector<Below> below_;           // by node of the prefix and one; the first: behind none
+  std::vector<Key> keys_;              // by class
 };
 
 }  // namespace
