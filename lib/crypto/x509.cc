@@ -278,7 +278,7 @@ std::optional<std::string> ChainFailure(const X509Certificate& certificate,
   for (const auto& other : others) {
     Owned<X509> x509 = FromDer(other.der);
     if (x509 == nullptr || sk_X509_push(between.get(), x509.get()) <= 0) continue;
-    static_cast<void>(x509.release());  // the list owns it now
+    [[maybe_unused]] X509* listed = x509.release();  // the list owns it now
   }
   X509_STORE_set_flags(store.get(), X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_NO_CHECK_TIME);
   if (X509_STORE_CTX_init(context.get(), store.get(), leaf.get(), between.get()) != 1) {
