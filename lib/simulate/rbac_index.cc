@@ -22,7 +22,7 @@ using Key = RbacIndex::Key;
 using Keys = std::optional<std::vector<Key>>;
 enum class Attribute { kPath, kHost, kPeer };
 
-constexpr size_t kLongList = 16;
+constexpr size_t kLongList = 4;
 constexpr std::string_view kPeerPrincipal = "io.istio.peer_principal";
 
 // The namespace of `.*/ns/shop/.*`, which istiod makes of `namespaces: [shop]`.

@@ -31,17 +31,32 @@ class WayBook {
   static void PutBack(std::unique_ptr<Plan> plan);
 
  private:
+  // A way, hashed once; of a question that is looked up it is the question itself.
+  struct Key {
+    size_t hash = 0;
+    Case way;
+  };
+  struct Asked {
+    size_t hash = 0;
+    const Case& way;
+  };
   struct Hash {
-    size_t operator()(const Case& question) const { return HashWay(question); }
+    using is_transparent = void;
+    size_t operator()(const Key& key) const { return key.hash; }
+    size_t operator()(const Asked& asked) const { return asked.hash; }
   };
   struct Same {
-    bool operator()(const Case& a, const Case& b) const { return SameWay(a, b); }
+    using is_transparent = void;
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return SameWay(a.way, b.way);
+    }
   };
 
   struct Page {
     std::mutex mutex;
     // Null: somebody has it.
-    std::unordered_map<Case, std::unique_ptr<Plan>, Hash, Same> plans;
+    std::unordered_map<Key, std::unique_ptr<Plan>, Hash, Same> plans;
   };
   static constexpr size_t kPages = 64;
 

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "base/text.h"
 #include "mesh/mesh_testing.h"
 #include "simulate/approach.h"
 #include "simulate/case.h"
@@ -152,7 +153,7 @@ TEST_CASE("world: auto mTLS decides what the destination sees") {
     World world(MeshOf(yaml));
     Case question = Ask(row.from, "shop/web");
     question.tls = row.tls;
-    Verdict verdict = Run(world, question);
+    Verdict verdict = Run(world, question, Addresses::kAssume, Detail::kTrace);
     CHECK(Summary(verdict) == row.answer);
     REQUIRE(verdict.hops.size() == 1);
     const Hop& hop = verdict.hops[0];
@@ -298,7 +299,7 @@ TEST_CASE("world: addresses that nobody states are assumed or unknown") {
 
 TEST_CASE("world: a workload without a proxy takes whatever plaintext comes") {
   World world(MeshOf(kMesh + PolicyYaml("legacy", "none", "")));
-  Verdict verdict = Run(world, Ask("shop/sleep", "legacy/old"));
+  Verdict verdict = Run(world, Ask("shop/sleep", "legacy/old"), Addresses::kAssume, Detail::kTrace);
   CHECK(Summary(verdict) == "allow 200  -");
   REQUIRE(verdict.hops.size() == 1);
   CHECK(verdict.hops[0].mode == ProxyMode::kNone);
@@ -421,7 +422,7 @@ TEST_CASE("world: an ambient workload is answered for by ztunnel") {
   World world(MeshOf(kMesh + NamespaceYaml("amb", "istio.io/dataplane-mode: ambient") +
                      DeploymentYaml("amb", "z") +
                      ServiceYaml("amb", "z", "{name: http, port: 80, targetPort: 8080}")));
-  Verdict verdict = Run(world, Ask("shop/sleep", "amb/z"));
+  Verdict verdict = Run(world, Ask("shop/sleep", "amb/z"), Addresses::kAssume, Detail::kTrace);
   CHECK(verdict.outcome == Outcome::kAllow);
   REQUIRE(verdict.hops.size() == 1);
   CHECK(verdict.hops[0].mode == ProxyMode::kAmbient);
