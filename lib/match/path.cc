@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "match/normal_path.h"
 
 namespace meshproof {
 namespace {
@@ -234,6 +235,18 @@ std::string_view PathWithoutQuery(std::string_view path) {
   size_t end = 0;
   while (end < path.size() && path[end] != '?' && path[end] != '#') ++end;
   return path.substr(0, end);
+}
+
+bool IsNormalPath(std::string_view path) {
+  if (!path.starts_with('/')) return false;
+  for (size_t at = 0; at < path.size(); ++at) {
+    const char c = path[at];
+    if (c == '?') return path.find('#', at) == std::string_view::npos;
+    if (c == '%' || c == '\\') return false;
+    if ((c == '.' || c == '/') && at > 0 && path[at - 1] == '/') return false;
+    if (Classify(static_cast<unsigned char>(c)) == PathByte::kEscape) return false;
+  }
+  return true;
 }
 
 NormalizedPath NormalizePath(std::string_view path, const PathOptions& options) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "match/normal_path.h"
 
 namespace meshproof {
 namespace {
@@ -115,6 +116,28 @@ TEST_CASE("normalization, the cases that matter most") {
   CHECK(PathWithoutQuery("/a#b?c") == "/a");
   CHECK(PathWithoutQuery("/a") == "/a");
   CHECK(PathWithoutQuery("?") == "");
+}
+
+TEST_CASE("a path that looks normal is left as it is") {
+  // All paths of at most six of these bytes, before each setting.
+  constexpr std::string_view kBytes("/.%;\\a?#2e\0\x80", 12);
+  std::vector<std::string> paths = {"", "/"};
+  size_t normal = 0;
+  for (size_t i = 0; i < paths.size(); ++i) {
+    const std::string path = paths[i];
+    if (path.size() < 5) {
+      for (char c : kBytes) paths.push_back(path + c);
+    }
+    if (!IsNormalPath(path)) continue;
+    ++normal;
+    for (size_t column = 0; column < 16; ++column) {
+      if (Describe(NormalizePath(path, OptionsOfColumn(column)), path) == "ok") continue;
+      FAIL_CHECK(path << " in column " << column);
+    }
+  }
+  CHECK(normal > 500);
+  CHECK(IsNormalPath("/api/v1/items.json?x=/../%2e"));
+  CHECK(!IsNormalPath("/api/.hidden"));  // left as it is, but not at a quick look
 }
 
 TEST_CASE("path templates match and are refused as Envoy was seen to do it") {

@@ -80,6 +80,86 @@ TEST_CASE("a pattern is compiled once and a bad one says why") {
   }
 }
 
+// All texts of at most `length` of these characters.
+std::vector<std::string> TextsOf(std::string_view alphabet, size_t length) {
+  std::vector<std::string> texts = {""};
+  for (size_t begin = 0, round = 0; round < length; ++round) {
+    const size_t end = texts.size();
+    for (size_t i = begin; i < end; ++i) {
+      for (char c : alphabet) texts.push_back(texts[i] + c);
+    }
+    begin = end;
+  }
+  return texts;
+}
+
+TEST_CASE("literals between stars match as the engine matches them") {
+  const std::vector<std::string> texts = TextsOf("a/.\n", 5);
+  size_t patterns = 0;
+  for (const std::string& pattern : TextsOf("a/.*\\", 5)) {
+    auto quick = Regex::Compile(pattern);
+    if (!quick.ok()) continue;
+    ++patterns;
+    // The group sends this one to the engine.
+    auto engine = Regex::Compile("(?:" + pattern + ")");
+    REQUIRE(engine.ok());
+    for (const std::string& text : texts) {
+      if (quick.value().FullMatch(text) == engine.value().FullMatch(text)) continue;
+      FAIL_CHECK("pattern " << pattern << " on " << text);
+    }
+  }
+  CHECK(patterns > 500);
+}
+
+TEST_CASE("patterns of namespaces and identities") {
+  const std::vector<std::string> patterns = {".*/ns/shop/.*",
+                                             ".*/ns/shop.*/.*",
+                                             ".*/ns/.*shop/.*",
+                                             "spiffe://.*/ns/shop/sa/web",
+                                             ".+",
+                                             ".*",
+                                             "",
+                                             "spiffe:\\/\\/td\\/ns\\/shop.*",
+                                             ".*/ns/my\\-shop/.*",
+                                             "a.c",
+                                             "(?i)shop",
+                                             ".*\\.shop\\.svc",
+                                             ".*[0-9].*",
+                                             "[^.]*",
+                                             "a|b.*",
+                                             ".*\\d.*",
+                                             "shop\\_x",
+                                             "a{2}",
+                                             ".*?/ns/.*"};
+  const std::vector<std::string> texts = {"spiffe://td/ns/shop/sa/web",
+                                          "spiffe://td/ns/shop",
+                                          "spiffe://td/ns/my-shop/sa/a",
+                                          "web.shop.svc",
+                                          "spiffe://td/ns/shop2/sa/web",
+                                          "spiffe://td/ns/ashop/",
+                                          "",
+                                          "abc",
+                                          "a.c",
+                                          "SHOP",
+                                          "shop",
+                                          "shop_x",
+                                          "aa",
+                                          "/ns/shop/\n",
+                                          "spiffe://td\n/ns/shop/sa/web",
+                                          "\xff"};
+  for (const std::string& pattern : patterns) {
+    auto quick = Regex::Compile(pattern);
+    auto engine = Regex::Compile("(?:" + pattern + ")");
+    CAPTURE(pattern);
+    REQUIRE(quick.ok() == engine.ok());
+    if (!quick.ok()) continue;
+    for (const std::string& text : texts) {
+      CAPTURE(text);
+      CHECK(quick.value().FullMatch(text) == engine.value().FullMatch(text));
+    }
+  }
+}
+
 TEST_CASE("quoted text matches itself alone") {
   for (std::string text : {std::string("/a.b*c"), std::string("\0x", 2),
                            std::string("\xE9^$()[]{}|+?"), std::string("")}) {

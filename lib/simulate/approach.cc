@@ -165,10 +165,10 @@ bool GatewayPortWantsTls(const Mesh& mesh, const Workload& gateway, int port) {
   return any;
 }
 
-std::string HostWithoutPort(std::string_view host) {
+std::string_view HostWithoutPort(std::string_view host) {
   size_t colon = host.rfind(':');
-  if (colon == std::string_view::npos || host.ends_with(']')) return std::string(host);
-  return std::string(host.substr(0, colon));
+  if (colon == std::string_view::npos || host.ends_with(']')) return host;
+  return host.substr(0, colon);
 }
 
 std::vector<std::string> PlainAlpn(WireProtocol protocol) {
@@ -215,8 +215,8 @@ Result<bool> ChooseTls(const Mesh& mesh, const Case& question, const Target& tar
   auto edge_tls = [&](bool with_certificate) {
     connection.tls = WireTls::kTls;
     if (with_certificate) connection.certificate = CertificateOf(identity);
-    connection.sni =
-        question.sni.value_or(HostWithoutPort(approach->request.authority.value_or("")));
+    connection.sni = question.sni.value_or("");
+    approach->sni_is_host = !question.sni;
     connection.alpn = PlainAlpn(question.protocol);
   };
   switch (question.tls) {
@@ -336,20 +336,8 @@ Result<Approach> Plan(const Mesh& mesh, const Case& question, World::Addresses a
                              ? "a caller outside the mesh"
                              : caller->ns + "/" + caller->name +
                                    (caller->mode == ProxyMode::kNone ? " (no sidecar)" : "");
-  ProxyRequest& request = approach.request;
-  request.protocol = question.protocol;
-  request.method =
-      question.method.value_or(question.protocol == WireProtocol::kGrpc ? "POST" : "GET");
-  request.path = question.path;
-  request.headers = question.headers;
-  request.authority = question.host.value_or(DefaultAuthority(question, target));
-  AddTokens(question, &request);
-  request.claims = question.claims;
-  request.ext_authz = question.ext_authz;
-  request.ext_authz_by_provider = question.ext_authz_by_provider;
-  request.now = question.now.value_or(0);
-
-  Connection& connection = request.connection;
+  approach.host = DefaultAuthority(question, target);
+  Connection& connection = approach.request.connection;
   connection.destination_port = static_cast<uint32_t>(target.port);
   if (question.to_ip) {
     connection.destination = Address{*question.to_ip};
@@ -451,8 +439,8 @@ Address AddressOf(const Mesh& mesh, const Workload& workload, World::Addresses a
   return ranges.size() == 1 ? Address{ranges.front()} : Address{};
 }
 
-Result<std::vector<Approach>> PlanApproaches(const Mesh& mesh, const Case& question,
-                                             World::Addresses addresses) {
+Result<std::vector<Approach>> PlanConnections(const Mesh& mesh, const Case& question,
+                                              World::Addresses addresses) {
   const Workload* caller = nullptr;
   if (!question.from_workload.empty()) {
     auto found = ResolveWorkload(mesh, question.from_workload);
@@ -478,6 +466,65 @@ Result<std::vector<Approach>> PlanApproaches(const Mesh& mesh, const Case& quest
     }
   }
   return approaches;
+}
+
+void FillRequest(const Case& question, Approach* approach) {
+  ProxyRequest& request = approach->request;
+  request.protocol = question.protocol;
+  if (question.method) {
+    request.method = *question.method;
+  } else {
+    request.method = question.protocol == WireProtocol::kGrpc ? "POST" : "GET";
+  }
+  request.path = question.path;
+  request.headers = question.headers;
+  request.authority = question.host ? *question.host : approach->host;
+  AddTokens(question, &request);
+  request.claims = question.claims;
+  request.ext_authz = question.ext_authz;
+  request.ext_authz_by_provider = question.ext_authz_by_provider;
+  request.now = question.now.value_or(0);
+  if (approach->sni_is_host) request.connection.sni = HostWithoutPort(*request.authority);
+}
+
+Result<std::vector<Approach>> PlanApproaches(const Mesh& mesh, const Case& question,
+                                             World::Addresses addresses) {
+  auto approaches = PlanConnections(mesh, question, addresses);
+  if (!approaches.ok()) return approaches;
+  for (Approach& approach : approaches.value()) FillRequest(question, &approach);
+  return approaches;
+}
+
+Case WayOf(const Case& question) {
+  Case way;
+  way.from_workload = question.from_workload;
+  way.from_identity = question.from_identity;
+  way.from_ip = question.from_ip;
+  way.tls = question.tls;
+  way.to_workload = question.to_workload;
+  way.to_host = question.to_host;
+  way.to_port = question.to_port;
+  way.to_ip = question.to_ip;
+  way.protocol = question.protocol;
+  way.sni = question.sni;
+  return way;
+}
+
+bool SameWay(const Case& a, const Case& b) {
+  return a.to_port == b.to_port && a.tls == b.tls && a.protocol == b.protocol &&
+         a.from_workload == b.from_workload && a.to_workload == b.to_workload &&
+         a.to_host == b.to_host && a.from_identity == b.from_identity && a.from_ip == b.from_ip &&
+         a.to_ip == b.to_ip && a.sni == b.sni;
+}
+
+size_t HashWay(const Case& question) {
+  size_t hash = static_cast<size_t>(question.to_port);
+  for (const std::string* text :
+       {&question.from_workload, &question.to_workload, &question.to_host}) {
+    hash = hash * 31 + std::hash<std::string>()(*text);
+  }
+  return question.from_identity ? hash * 31 + std::hash<std::string>()(*question.from_identity)
+                                : hash;
 }
 
 }  // namespace meshproof

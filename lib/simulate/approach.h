@@ -13,8 +13,10 @@ struct Approach {
   const Workload* caller = nullptr;  // null: outside
   const Workload* destination = nullptr;
   ProxyRequest request;
-  std::string caller_text;  // "default/sleep (no sidecar)"
-  std::string tls_text;     // why this connection is mTLS or plaintext
+  std::string caller_text;   // "default/sleep (no sidecar)"
+  std::string tls_text;      // why this connection is mTLS or plaintext
+  std::string host;          // the authority of requests that state none
+  bool sni_is_host = false;  // the client names the host that it asks for
   // The waypoint that the way passes first: `destination` is its proxy then, which forwards to the
   // pods behind the Service, or to `behind` where a pod is addressed.
   const Waypoint* waypoint = nullptr;
@@ -39,6 +41,15 @@ Address AddressOf(const Mesh& mesh, const MeshService& service, World::Addresses
 // behind it. An error: a name that is not in the input or a request that cannot be made.
 Result<std::vector<Approach>> PlanApproaches(const Mesh& mesh, const Case& question,
                                              World::Addresses addresses);
+
+// The same in two steps, for many requests that go one way: the connection, for which only the part
+// of a case counts that `WayOf` keeps, and then what one case asks on it.
+Result<std::vector<Approach>> PlanConnections(const Mesh& mesh, const Case& way,
+                                              World::Addresses addresses);
+void FillRequest(const Case& question, Approach* approach);
+Case WayOf(const Case& question);
+bool SameWay(const Case& a, const Case& b);
+size_t HashWay(const Case& question);
 
 // What an Istio client offers as ALPN for a protocol (istio-semantics section 5).
 std::vector<std::string> MeshAlpn(WireProtocol protocol);

@@ -39,9 +39,21 @@ bool IsDigit(char c) {
   return c >= '0' && c <= '9';
 }
 
+// Letters, digits and `marks`, to be asked by byte.
+using CharSet = std::array<bool, 256>;
+constexpr CharSet LettersDigitsAnd(std::string_view marks) {
+  CharSet set{};
+  for (char c = 'a'; c <= 'z'; ++c) set[static_cast<unsigned char>(c)] = true;
+  for (char c = 'A'; c <= 'Z'; ++c) set[static_cast<unsigned char>(c)] = true;
+  for (char c = '0'; c <= '9'; ++c) set[static_cast<unsigned char>(c)] = true;
+  for (char c : marks) set[static_cast<unsigned char>(c)] = true;
+  return set;
+}
+constexpr CharSet kTokenChars = LettersDigitsAnd("!#$%&'*+-.^_`|~");
+constexpr CharSet kAuthorityChars = LettersDigitsAnd("!$%&'()*+,-.:;=[]_~");
+
 bool IsTokenChar(char c) {
-  return IsAlpha(c) || IsDigit(c) ||
-         std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+  return kTokenChars[static_cast<unsigned char>(c)];
 }
 bool IsToken(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), IsTokenChar);
@@ -52,8 +64,11 @@ bool IsControl(char c) {
   auto byte = static_cast<unsigned char>(c);
   return (byte < 0x20 && c != '\t' && c != '\r' && c != '\n') || byte == 0x7f;
 }
+// Looks at every byte, so that the compiler can look at many at once.
 bool HasControl(std::string_view text) {
-  return std::any_of(text.begin(), text.end(), IsControl);
+  unsigned found = 0;
+  for (char c : text) found |= static_cast<unsigned>(IsControl(c));
+  return found != 0;
 }
 
 // HTTP/2 (nghttp2) also refuses CR and LF in values.
@@ -79,8 +94,7 @@ std::string_view TrimLinePart(std::string_view text) {
 }
 
 bool IsAuthorityChar(char c) {
-  return IsAlpha(c) || IsDigit(c) ||
-         std::string_view("!$%&'()*+,-.:;=[]_~").find(c) != std::string_view::npos;
+  return kAuthorityChars[static_cast<unsigned char>(c)];
 }
 bool IsHttp1Authority(std::string_view text) {
   return std::all_of(text.begin(), text.end(),
@@ -252,7 +266,7 @@ std::optional<CodecRefusal> ReadHttp1Headers(const ProxyRequest& request, Header
   headers->has_authority = false;
   auto add_host = [&](std::string_view value) {
     if (headers->has_authority && !headers->authority.empty() && !value.empty()) {
-      headers->authority = headers->Own(std::string(headers->authority) + "," + std::string(value));
+      headers->authority = headers->Own({headers->authority, ",", value});
     } else if (!headers->has_authority || headers->authority.empty()) {
       headers->authority = value;
     }

@@ -11,6 +11,7 @@
 #include <array>
 
 #include "base/text.h"
+#include "match/normal_path.h"
 #include "match/path.h"
 #include "simulate/codec.h"
 #include "simulate/ext_authz.h"
@@ -185,6 +186,7 @@ bool ConnectionManager::Admit(Stream* stream) const {
 
 bool ConnectionManager::NormalizeRequestPath(Stream* stream) const {
   HeaderMap& headers = stream->headers;
+  if (IsNormalPath(headers.path)) return true;
   NormalizedPath normalized = NormalizePath(headers.path, config_.path);
   if (normalized.outcome == NormalizedPath::Outcome::kOk) {
     if (normalized.path != headers.path) {
@@ -192,7 +194,7 @@ bool ConnectionManager::NormalizeRequestPath(Stream* stream) const {
         stream->AddStep(Stage::kHttp, Step::Result::kPass,
                         "the path is normalized to " + normalized.path);
       }
-      headers.path = headers.Own(std::move(normalized.path));
+      headers.path = headers.Own(normalized.path);
     }
     return true;
   }
@@ -239,15 +241,17 @@ void ConnectionManager::MutateClientCertificate(Stream* stream) const {
   }
   if (mode == "FORWARD_ONLY") return;
   // The hash of the certificate is not known here.
-  std::string value =
-      "By=" + stream->proxy->principal + ";Hash=;Subject=\"" + stream->certificate->subject + "\"";
-  for (const auto& name : stream->certificate->uri_sans) value += ";URI=" + name;
-  for (const auto& name : stream->certificate->dns_sans) value += ";DNS=" + name;
+  std::string_view value = headers.Own(
+      {"By=", stream->proxy->principal, ";Hash=;Subject=\"", stream->certificate->subject, "\""});
+  for (const auto& name : stream->certificate->uri_sans)
+    value = headers.Own({value, ";URI=", name});
+  for (const auto& name : stream->certificate->dns_sans)
+    value = headers.Own({value, ";DNS=", name});
   const auto* sent = headers.Find(kHeader);
   if (mode == "APPEND_FORWARD" && sent != nullptr && !sent->value.empty()) {
-    value = std::string(sent->value) + "," + value;
+    value = headers.Own({sent->value, ",", value});
   }
-  headers.Set(kHeader, headers.Own(std::move(value)), true);
+  headers.Set(kHeader, value, true);
 }
 
 void ConnectionManager::MutateHeaders(Stream* stream) const {
@@ -287,9 +291,10 @@ void ConnectionManager::MutateHeaders(Stream* stream) const {
   std::string_view scheme = stream->tls ? "https" : "http";
   if (edge) {
     const Address& source = stream->request->connection.source;
-    std::string forwarded(headers.Joined(kForwardedFor));
-    if (!forwarded.empty()) forwarded += ',';
-    headers.Set(kForwardedFor, headers.Own(forwarded + KnownText(source)), !source.known());
+    const std::string_view forwarded = headers.Joined(kForwardedFor);
+    headers.Set(kForwardedFor,
+                headers.Own({forwarded, forwarded.empty() ? "" : ",", KnownText(source)}),
+                !source.known());
     stream->opaque_forwarded_for = !source.known();
     headers.Set("x-envoy-external-address", headers.Own(KnownText(stream->remote)),
                 !stream->remote.known());
@@ -457,8 +462,8 @@ bool ConnectionManager::ShapeHeaders(Stream* stream) const {
   if (config_.strip_trailing_host_dot) {
     std::string_view host = meshproof::StripPort(headers.authority);
     if (host.ends_with('.')) {
-      headers.authority = headers.Own(std::string(host.substr(0, host.size() - 1)) +
-                                      std::string(headers.authority.substr(host.size())));
+      headers.authority =
+          headers.Own({host.substr(0, host.size() - 1), headers.authority.substr(host.size())});
     }
   }
   if (config_.strip_port != StripPort::kNone) {

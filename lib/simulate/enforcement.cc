@@ -192,7 +192,7 @@ EnforcementTable BuildEnforcementTable() {
       EnforcementTable::Row row{kind.name, attachment.name, {}};
       for (const Probe& probe : kProbes) {
         const Result<Verdict> verdict =
-            world.Run(Ask(probe), World::Addresses::kAssume, Detail::kVerdict);
+            world.Run(Ask(probe), World::Addresses::kAssume, Detail::kTrace);
         MESHPROOF_CHECK(verdict.ok() && verdict.value().outcome != Outcome::kUndetermined);
         const bool refused = verdict.value().outcome != Outcome::kAllow;
         row.at.push_back(refused ? EnforcementPoint(verdict.value()) : "-");

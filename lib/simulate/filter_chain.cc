@@ -7,13 +7,15 @@
 #include "simulate/filter_chain.h"
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 
 #include "base/text.h"
 
 namespace meshproof {
 namespace {
 
-using Chains = std::vector<const FilterChain*>;
+using Chains = std::pmr::vector<const FilterChain*>;
 
 bool IsWildcard(std::string_view name) {
   return name.starts_with("*.");
@@ -30,24 +32,27 @@ std::string KeepLongestPrefix(const Address& address, std::string_view what, Blo
   const auto* ip = std::get_if<IpAddress>(&address.value);
   const auto* block = std::get_if<CidrRange>(&address.value);
   if (ip == nullptr && block == nullptr) return std::string(what) + " is not known";
-  int best = -1;
-  Chains kept;
+  auto holds = [&](const CidrRange& range) {
+    return ip != nullptr ? range.Contains(*ip) : range.Contains(*block);
+  };
+  auto length_of = [&](const FilterChain& chain) {
+    int length = blocks(chain).empty() ? 0 : -1;
+    for (const CidrRange& range : blocks(chain)) {
+      if (holds(range)) length = std::max(length, range.length);
+    }
+    return length;
+  };
+  int best = 0;
   for (const FilterChain* chain : *chains) {
-    int length = blocks(*chain).empty() ? 0 : -1;
     for (const CidrRange& range : blocks(*chain)) {
-      bool holds = ip != nullptr ? range.Contains(*ip) : range.Contains(*block);
-      if (!holds && block != nullptr && range.Overlaps(*block)) {
+      if (block != nullptr && !holds(range) && range.Overlaps(*block)) {
         return std::string(what) + " is known only as " + ToString(address) + ", which " +
                ToString(range) + " cuts";
       }
-      if (holds) length = std::max(length, range.length);
     }
-    if (length < 0 || length < best) continue;
-    if (length > best) kept.clear();
-    best = length;
-    kept.push_back(chain);
+    best = std::max(best, length_of(*chain));
   }
-  *chains = std::move(kept);
+  std::erase_if(*chains, [&](const FilterChain* chain) { return length_of(*chain) < best; });
   return "";
 }
 
@@ -134,44 +139,47 @@ FilterChainIndex::FilterChainIndex(const Listener& listener) {
 void FilterChainIndex::AddChain(const FilterChain& chain, PortGroup* group) {
   group->all.push_back(&chain);
   if (!chain.match.prefix_ranges.empty()) group->has_prefixes = true;
-  if (chain.match.server_names.empty()) group->by_name[""].push_back(&chain);
+  if (chain.match.server_names.empty()) group->without_name.push_back(&chain);
   for (const auto& name : chain.match.server_names) {
     std::string key = ToLower(IsWildcard(name) ? std::string_view(name).substr(1) : name);
-    group->by_name[key].push_back(&chain);
+    (key.empty() ? group->without_name : group->by_name[key]).push_back(&chain);
   }
 }
 
 // Exact name, then ".suffix" from the longest, then chains without names. `narrowed`: only these
 // count (what the destination block left over).
-FilterChainIndex::Chains FilterChainIndex::MatchServerName(const PortGroup& group,
-                                                           const Chains* narrowed,
-                                                           std::string_view name) {
-  auto lookup = [&](std::string_view key) {
-    auto found = group.by_name.find(std::string(key));
-    if (found == group.by_name.end()) return Chains();
-    Chains chains = found->second;
+void FilterChainIndex::MatchServerName(const PortGroup& group, const Chains* narrowed,
+                                       std::string_view name, Chains* chains) {
+  auto take = [&](const Chains& named) {
+    *chains = named;
     if (narrowed != nullptr) {
-      std::erase_if(chains, [&](const FilterChain* chain) {
+      std::erase_if(*chains, [&](const FilterChain* chain) {
         return std::find(narrowed->begin(), narrowed->end(), chain) == narrowed->end();
       });
     }
-    return chains;
+    return !chains->empty();
   };
-  if (!name.empty()) {
-    if (Chains chains = lookup(name); !chains.empty()) return chains;
+  auto look_up = [&](std::string_view key) {
+    auto found = group.by_name.find(key);
+    return found != group.by_name.end() && take(found->second);
+  };
+  if (!name.empty() && !group.by_name.empty()) {
+    if (look_up(name)) return;
     for (size_t dot = name.find('.', 1); dot != std::string_view::npos && dot + 1 < name.size();
          dot = name.find('.', dot + 1)) {
-      if (Chains chains = lookup(name.substr(dot)); !chains.empty()) return chains;
+      if (look_up(name.substr(dot))) return;
     }
   }
-  return lookup("");
+  take(group.without_name);
 }
 
 ChainChoice FilterChainIndex::Find(const ConnectionFacts& facts) const {
   auto group = by_port_.find(facts.destination_port);
   if (group == by_port_.end()) group = by_port_.find(0);
   if (group == by_port_.end()) return {default_chain_, ""};
-  Chains narrowed;
+  std::array<std::byte, 1024> room;  // the chains of most ports fit
+  std::pmr::monotonic_buffer_resource arena(room.data(), room.size());
+  Chains narrowed(&arena);
   if (group->second.has_prefixes) {
     narrowed = group->second.all;
     std::string unknown = KeepLongestPrefix(
@@ -180,8 +188,9 @@ ChainChoice FilterChainIndex::Find(const ConnectionFacts& facts) const {
         &narrowed);
     if (!unknown.empty()) return {nullptr, unknown};
   }
-  Chains chains = MatchServerName(group->second, group->second.has_prefixes ? &narrowed : nullptr,
-                                  facts.server_name);
+  Chains chains(&arena);
+  MatchServerName(group->second, group->second.has_prefixes ? &narrowed : nullptr,
+                  facts.server_name, &chains);
   KeepTransport(facts.transport, &chains);
   KeepApplicationProtocol(facts.protocols, &chains);
   std::string unknown = KeepLongestPrefix(

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory_resource>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,16 +37,21 @@ class FilterChainIndex {
   ChainChoice Find(const ConnectionFacts& facts) const;
 
  private:
-  using Chains = std::vector<const FilterChain*>;
+  using Chains = std::pmr::vector<const FilterChain*>;
+  struct TextHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
   struct PortGroup {
     Chains all;
-    bool has_prefixes = false;                        // some chain has a destination block
-    std::unordered_map<std::string, Chains> by_name;  // "" = chains without server names
+    bool has_prefixes = false;  // some chain has a destination block
+    Chains without_name;
+    std::unordered_map<std::string, Chains, TextHash, std::equal_to<>> by_name;
   };
 
   static void AddChain(const FilterChain& chain, PortGroup* group);
-  static Chains MatchServerName(const PortGroup& group, const Chains* narrowed,
-                                std::string_view name);
+  static void MatchServerName(const PortGroup& group, const Chains* narrowed, std::string_view name,
+                              Chains* chains);
 
   std::unordered_map<uint32_t, PortGroup> by_port_;  // 0 = chains without a port
   const FilterChain* default_chain_ = nullptr;

@@ -77,9 +77,14 @@ bool IsJoinedHeader(std::string_view name) {
   return std::binary_search(kJoined.begin(), kJoined.end(), name);
 }
 
-std::string_view HeaderMap::Own(std::string text) {
-  owned_.push_back(std::make_unique<std::string>(std::move(text)));
-  return *owned_.back();
+std::string_view HeaderMap::Own(std::initializer_list<std::string_view> pieces) {
+  size_t size = 0;
+  for (std::string_view piece : pieces) size += piece.size();
+  if (size == 0) return "";
+  char* const text = static_cast<char*>(arena_.allocate(size, 1));
+  char* end = text;
+  for (std::string_view piece : pieces) end = std::copy(piece.begin(), piece.end(), end);
+  return {text, size};
 }
 
 HeaderMap::Entry* HeaderMap::FindMutable(std::string_view name) {
@@ -108,9 +113,7 @@ void HeaderMap::Append(std::string_view name, std::string_view value, bool http2
         existing->value = value;
         return;
       }
-      std::string joined(existing->value);
-      joined.append(separator).append(value);
-      existing->value = Own(std::move(joined));
+      existing->value = Own({existing->value, separator, value});
       return;
     }
   }
@@ -155,7 +158,7 @@ std::string_view HeaderMap::Joined(std::string_view name) {
     several = true;
     joined.append(",").append(entry.value);
   }
-  if (several) return Own(std::move(joined));
+  if (several) return Own(joined);
   return first == nullptr ? std::string_view() : first->value;
 }
 

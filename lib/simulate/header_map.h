@@ -1,15 +1,18 @@
 #pragma once
 
-#include <memory>
-#include <string>
+#include <array>
+#include <cstddef>
+#include <initializer_list>
+#include <memory_resource>
 #include <string_view>
 #include <vector>
 
 namespace meshproof {
 
 // The headers of one request as Envoy's header map holds them: names in lower case, the pseudo
-// headers as fields. Views point into the request or into strings that the map owns.
-// Not copyable; lives as long as the request is being judged.
+// headers as fields. Views point into the request or into texts that the map keeps.
+// Not copyable; lives as long as the request is being judged, and costs no allocation as long as
+// all that is kept fits into its own room.
 class HeaderMap {
  public:
   struct Entry {
@@ -20,7 +23,7 @@ class HeaderMap {
     bool opaque = false;
   };
 
-  HeaderMap() = default;
+  HeaderMap() : arena_(room_.data(), room_.size()) {}
   HeaderMap(const HeaderMap&) = delete;
   HeaderMap& operator=(const HeaderMap&) = delete;
 
@@ -44,17 +47,21 @@ class HeaderMap {
   bool Has(std::string_view name) const { return Find(name) != nullptr; }
   // All values joined with ",".
   std::string_view Joined(std::string_view name);
-  const std::vector<Entry>& entries() const { return entries_; }
+  const std::pmr::vector<Entry>& entries() const { return entries_; }
   void Reserve(size_t count) { entries_.reserve(count); }
 
-  // Keeps `text` as long as the map lives.
-  std::string_view Own(std::string text);
+  // Keeps a copy of `text`, or of the pieces one after the other, as long as the map lives.
+  std::string_view Own(std::string_view text) { return Own({text}); }
+  std::string_view Own(std::initializer_list<std::string_view> pieces);
+  // Memory that is freed with the map.
+  std::pmr::memory_resource* arena() { return &arena_; }
 
  private:
   Entry* FindMutable(std::string_view name);
 
-  std::vector<Entry> entries_;
-  std::vector<std::unique_ptr<std::string>> owned_;
+  std::array<std::byte, 2048> room_;  // of most requests nothing more is kept
+  std::pmr::monotonic_buffer_resource arena_;
+  std::pmr::vector<Entry> entries_{&arena_};
 };
 
 // Request headers of which Envoy's map holds one value, so that a repeated one becomes `a,b`

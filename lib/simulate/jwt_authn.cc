@@ -403,12 +403,12 @@ class JwtAuthenticator::Verifier {
     const JwtProvider& config = *provider.config;
     HeaderMap& headers = stream_.headers;
     if (!config.forward_payload_header.empty()) {
-      headers.Append(config.forward_payload_header, headers.Own(std::move(encoded_payload)));
+      headers.Append(config.forward_payload_header, headers.Own(encoded_payload));
     }
     for (const auto& [header, name] : config.claim_to_headers) {
       const Json* claim = FindClaim(payload, name);
       std::string text = claim == nullptr ? std::string() : ClaimText(*claim);
-      if (!text.empty()) headers.Append(header, headers.Own(std::move(text)));
+      if (!text.empty()) headers.Append(header, headers.Own(text));
     }
     if (!config.payload_in_metadata.empty()) {
       stream_.jwt_payload = NormalizePayload(payload, config.space_delimited_claims);

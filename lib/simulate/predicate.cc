@@ -75,10 +75,9 @@ Truth EvaluateAddress(const AddressPredicate& predicate, const Stream& stream, F
 Truth EvaluateAuthenticated(const AuthenticatedPredicate& predicate, const Stream& stream) {
   if (!stream.tls) return Truth::kFalse;
   if (!predicate.principal_name) return Truth::kTrue;
-  for (std::string_view name : PeerNames(stream.certificate)) {
-    if (predicate.principal_name->Matches(name)) return Truth::kTrue;
-  }
-  return Truth::kFalse;
+  return ToTruth(AnyPeerName(stream.certificate, [&](std::string_view name) {
+    return predicate.principal_name->Matches(name);
+  }));
 }
 
 // The value of a pseudo header, or of `host`, which stands for `:authority`.
@@ -277,7 +276,7 @@ const Json* FindMetadata(const MetadataPredicate& predicate, Stream& stream, Fil
   if (predicate.filter == kIstioAuthn && stream.istio_authn) {
     return FindIstioAuthn(predicate, stream, made) ? made : nullptr;
   }
-  const std::vector<RbacMetadata>* rbac = nullptr;
+  const std::pmr::vector<RbacMetadata>* rbac = nullptr;
   if (predicate.filter == kHttpRbac) rbac = &stream.http_rbac;
   if (predicate.filter == kNetworkRbac) rbac = &stream.network_rbac;
   if (rbac == nullptr || predicate.path.size() != 1) return nullptr;
@@ -294,10 +293,11 @@ const Json* FindMetadata(const MetadataPredicate& predicate, Stream& stream, Fil
 }  // namespace
 
 std::vector<std::string_view> PeerNames(const Certificate* certificate) {
-  if (certificate == nullptr) return {""};
-  std::vector<std::string_view> names(certificate->uri_sans.begin(), certificate->uri_sans.end());
-  names.insert(names.end(), certificate->dns_sans.begin(), certificate->dns_sans.end());
-  names.push_back(certificate->subject);
+  std::vector<std::string_view> names;
+  AnyPeerName(certificate, [&](std::string_view name) {
+    names.push_back(name);
+    return false;
+  });
   return names;
 }
 

@@ -31,5 +31,17 @@ std::string WrittenValues(const Predicate& predicate);
 
 // The names of a certificate in the order in which `authenticated` tries them.
 std::vector<std::string_view> PeerNames(const Certificate* certificate);
+// Whether `accepts` takes one of them; tries no more after that.
+template <typename Accepts>
+bool AnyPeerName(const Certificate* certificate, Accepts accepts) {
+  if (certificate == nullptr) return accepts(std::string_view());
+  for (const auto& name : certificate->uri_sans) {
+    if (accepts(std::string_view(name))) return true;
+  }
+  for (const auto& name : certificate->dns_sans) {
+    if (accepts(std::string_view(name))) return true;
+  }
+  return accepts(std::string_view(certificate->subject));
+}
 
 }  // namespace meshproof

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "simulate/rbac_index.h"
 
 namespace meshproof {
 namespace {
@@ -18,20 +19,34 @@ std::string Reasons(const std::vector<std::string>& reasons) {
   return reasons.empty() ? "a condition cannot be seen through" : Join(reasons, "; ");
 }
 
-// The first policy that matches; a policy that may match is asked about.
+// Whether a policy matches; where that is open it is asked about.
+bool Takes(const RbacPolicy& policy, Stream* stream, FilterLevel level) {
+  const Truth matched = Evaluate(policy, *stream, level, nullptr);
+  if (matched != Truth::kUnknown) return matched == Truth::kTrue;
+  std::vector<std::string> reasons;
+  Evaluate(policy, *stream, level, &reasons);
+  const bool answer = stream->questions->Ask(&policy, Reasons(reasons));
+  stream->AddStep(Stage::kNone, Step::Result::kUnknown,
+                  "whether " + policy.name + " matches is not known: " + Reasons(reasons),
+                  policy.origin);
+  return answer;
+}
+
+// The first policy that matches.
 const RbacPolicy* EffectivePolicy(const Rbac& rules, Stream* stream, FilterLevel level) {
-  for (const auto& policy : rules.policies) {
-    Truth matched = Evaluate(*policy, *stream, level, nullptr);
-    if (matched == Truth::kUnknown) {
-      std::vector<std::string> reasons;
-      Evaluate(*policy, *stream, level, &reasons);
-      bool answer = stream->questions->Ask(policy.get(), Reasons(reasons));
-      stream->AddStep(Stage::kNone, Step::Result::kUnknown,
-                      "whether " + policy->name + " matches is not known: " + Reasons(reasons),
-                      policy->origin);
-      matched = ToTruth(answer);
+  const RbacIndex* index =
+      stream->rbac_indexes == nullptr ? nullptr : stream->rbac_indexes->Find(rules);
+  if (index == nullptr) {
+    for (const auto& policy : rules.policies) {
+      if (Takes(*policy, stream, level)) return policy.get();
     }
-    if (matched == Truth::kTrue) return policy.get();
+    return nullptr;
+  }
+  std::pmr::vector<uint32_t> positions(stream->headers.arena());
+  index->Find(*stream, &positions);
+  for (uint32_t position : positions) {
+    const RbacPolicy& policy = *rules.policies[position];
+    if (Takes(policy, stream, level)) return &policy;
   }
   return nullptr;
 }
@@ -59,8 +74,8 @@ const RbacMatcher::Outcome* Decide(const RbacMatcher& matcher, Stream* stream, F
   return matcher.on_no_match ? follow(*matcher.on_no_match) : nullptr;
 }
 
-void SetMetadata(std::vector<RbacMetadata>* metadata, std::string_view prefix, std::string_view key,
-                 std::string_view value) {
+void SetMetadata(std::pmr::vector<RbacMetadata>* metadata, std::string_view prefix,
+                 std::string_view key, std::string_view value) {
   for (auto& entry : *metadata) {
     if (entry.prefix == prefix && entry.key == key) {
       entry.value = value;
@@ -109,7 +124,7 @@ struct Findings {
 };
 
 void Publish(const RbacFilter& filter, const Findings& findings,
-             std::vector<RbacMetadata>* metadata) {
+             std::pmr::vector<RbacMetadata>* metadata) {
   auto set = [&](std::string_view prefix, std::string_view key, std::string_view value) {
     if (!value.empty()) SetMetadata(metadata, prefix, key, value);
   };
@@ -241,12 +256,13 @@ Truth Evaluate(const RbacPolicy& policy, Stream& stream, FilterLevel level,
 }
 
 std::string RbacDetails(std::string_view policy_id) {
-  std::string details = "rbac_access_denied_matched_policy[";
-  for (char c : policy_id) {
-    bool space = c == ' ' || (c >= '\t' && c <= '\r');
-    details += space ? '_' : c;
-  }
-  details += ']';
+  constexpr std::string_view kBefore = "rbac_access_denied_matched_policy[";
+  std::string details;
+  details.reserve(kBefore.size() + policy_id.size() + 1);
+  details.append(kBefore).append(policy_id).push_back(']');
+  std::replace_if(
+      details.begin() + kBefore.size(), details.end(),
+      [](char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }, '_');
   return details;
 }
 

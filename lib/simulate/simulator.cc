@@ -17,6 +17,7 @@
 #include "simulate/ext_authz.h"
 #include "simulate/filter_chain.h"
 #include "simulate/rbac.h"
+#include "simulate/rbac_index.h"
 
 namespace meshproof {
 namespace {
@@ -115,11 +116,15 @@ struct ProxySimulator::Impl {
   void PrepareFilters(const FilterChain& chain, PreparedListener* prepared) {
     if (!chain.filters) return;
     for (const auto& filter : *chain.filters) {
+      if (const auto* rbac = std::get_if<RbacFilter>(&filter)) rbac_indexes.Add(*rbac);
       const auto* config = std::get_if<std::shared_ptr<const HttpConnectionManager>>(&filter);
       if (config == nullptr || *config == nullptr) continue;
       auto& manager = managers[config->get()];
       if (!manager) {
         manager = std::make_unique<ConnectionManager>(**config, route_tables, &key_sets, &tokens);
+        for (const auto& http : (*config)->http_filters) {
+          if (const auto* rbac = std::get_if<RbacFilter>(&http)) rbac_indexes.Add(*rbac);
+        }
       }
       std::string failure = manager->load_failure();
       if (!failure.empty() && prepared->load_failure.empty()) prepared->load_failure = failure;
@@ -207,6 +212,7 @@ struct ProxySimulator::Impl {
     stream.request = &request;
     stream.proxy = proxy.get();
     stream.questions = questions;
+    stream.rbac_indexes = &rbac_indexes;
     stream.trace = trace;
     stream.verdict = &verdict;
     stream.remote = request.connection.source;
@@ -315,7 +321,7 @@ struct ProxySimulator::Impl {
       stream->AddStep(Stage::kMtls, Step::Result::kMatch, DescribeChain(chain, facts),
                       OriginOf(chain.mtls));
     }
-    if (facts.transport == "tls") stream->server_name = facts.server_name;
+    if (facts.transport == "tls") stream->server_name = std::move(facts.server_name);
     std::string_view negotiated;
     if (chain.tls) {
       if (!Handshake(chain, stream)) return;
@@ -481,6 +487,7 @@ struct ProxySimulator::Impl {
   std::map<std::string, std::unique_ptr<RouteTable>, std::less<>> route_tables;
   std::unordered_map<const HttpConnectionManager*, std::unique_ptr<ConnectionManager>> managers;
   std::vector<PreparedListener> listeners;
+  RbacIndexes rbac_indexes;
 };
 
 ProxySimulator::ProxySimulator(std::shared_ptr<const ProxyConfig> proxy)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <memory_resource>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -41,6 +42,8 @@ class OpenQuestions {
   std::vector<Question> asked_;
 };
 
+class RbacIndexes;
+
 // Dynamic metadata that an RBAC filter leaves behind for the filters after it.
 struct RbacMetadata {
   std::string_view prefix;  // the stat prefix
@@ -53,6 +56,7 @@ struct Stream {
   const ProxyRequest* request = nullptr;
   const ProxyConfig* proxy = nullptr;
   OpenQuestions* questions = nullptr;
+  const RbacIndexes* rbac_indexes = nullptr;  // null: every policy is tried
   bool trace = false;
   Verdict* verdict = nullptr;
 
@@ -65,14 +69,14 @@ struct Stream {
   bool direct_peer_has_ip = true;            // not at a waypoint's internal listener
 
   // HTTP.
-  HeaderMap headers;
+  HeaderMap headers;  // and the room of what else lasts for one request
   bool http2 = false;
   bool opaque_forwarded_for = false;  // x-forwarded-for holds an address that is not known
 
   // Dynamic metadata.
   std::optional<Json> jwt_payload;  // envoy.filters.http.jwt_authn / payload
   bool clear_route_cache = false;   // a filter had Envoy choose the route anew
-  std::vector<RbacMetadata> http_rbac, network_rbac;
+  std::pmr::vector<RbacMetadata> http_rbac{headers.arena()}, network_rbac{headers.arena()};
   // What stands behind the shadow policy id of CUSTOM, for the blame of an authorizer's answer.
   const RbacPolicy* custom_policy = nullptr;
   bool opaque_filter_seen = false;  // metadata of others may stand there

@@ -7,11 +7,13 @@
 #include <ctime>
 #include <mutex>
 #include <unordered_map>
+#include <vector>
 
 #include "base/text.h"
 #include "proxy/trust_domain.h"
 #include "simulate/approach.h"
 #include "simulate/case.h"
+#include "simulate/way_book.h"
 #include "simulate/ztunnel.h"
 
 namespace meshproof {
@@ -162,8 +164,7 @@ void BecomeGatewayError(Verdict* verdict) {
 struct World::Impl {
   Impl(std::shared_ptr<const Mesh> m,
        const std::vector<std::shared_ptr<const ProxyConfig>>& configs)
-      : mesh(std::move(m)), compiler(mesh) {
-    for (const auto& workload : mesh->workloads()) slots.try_emplace(&workload);
+      : mesh(std::move(m)), compiler(mesh), slots(mesh->workloads().size()), ways(*mesh) {
     for (const auto& proxy : configs) {
       const Workload* workload = mesh->FindWorkload(proxy->ns, proxy->workload);
       if (workload != nullptr) dumped.try_emplace(workload, proxy);
@@ -176,7 +177,7 @@ struct World::Impl {
   };
 
   const ProxySimulator& Proxy(const Workload& workload) {
-    Slot& slot = slots.at(&workload);
+    Slot& slot = slots.at(static_cast<size_t>(&workload - mesh->workloads().data()));
     std::call_once(slot.once, [&] {
       auto found = dumped.find(&workload);
       slot.simulator = std::make_unique<ProxySimulator>(
@@ -189,7 +190,7 @@ struct World::Impl {
   Verdict RunProxy(const Approach& approach, Detail detail) {
     const Workload& workload = *approach.destination;
     const Connection& connection = approach.request.connection;
-    if (!dumped.contains(&workload)) {
+    if (dumped.empty() || !dumped.contains(&workload)) {
       if (workload.mode == ProxyMode::kNone) return RunWithoutProxy(approach.request);
       if (workload.mode == ProxyMode::kAmbient) {
         return RunZtunnel(Ztunnel(), workload, approach.request, detail);
@@ -207,6 +208,18 @@ struct World::Impl {
       return verdict;
     }
     return Proxy(workload).Run(approach.request, detail);
+  }
+
+  Verdict RunAll(const std::vector<Approach>& approaches, World::Addresses addresses, bool follow,
+                 Detail detail) {
+    if (approaches.size() == 1) return RunHop(approaches.front(), addresses, follow, 0, detail);
+    std::vector<Verdict> verdicts;
+    std::vector<const Workload*> endpoints;
+    for (const Approach& approach : approaches) {
+      verdicts.push_back(RunHop(approach, addresses, follow, 0, detail));
+      endpoints.push_back(approach.destination);
+    }
+    return Join(std::move(verdicts), endpoints);
   }
 
   Verdict RunHop(const Approach& approach, World::Addresses addresses, bool follow, int hop,
@@ -229,7 +242,7 @@ struct World::Impl {
                                 ToString(approach.unknown_certificate->meta) +
                                 " is not in the input");
     }
-    AddHop(workload, approach.request, &verdict);
+    if (detail == Detail::kTrace) AddHop(workload, approach.request, &verdict);
     if (verdict.outcome != Outcome::kAllow || verdict.cluster.empty()) return verdict;
     if (approach.waypoint != nullptr) {
       return PassOn(approach, std::move(verdict), addresses, hop, detail);
@@ -322,7 +335,7 @@ struct World::Impl {
     if (before.request.protocol != WireProtocol::kTcp) BecomeGatewayError(&joined);
     joined.steps.insert(joined.steps.begin(), at_proxy.steps.begin(), at_proxy.steps.end());
     joined.hops.insert(joined.hops.begin(), at_proxy.hops.begin(), at_proxy.hops.end());
-    joined.decided_hop += at_proxy.hops.size();
+    ++joined.decided_hop;
     if (joined.outcome != Outcome::kAllow) return joined;
     // Where no ALLOW rule was needed at the workload, the gateway's is the one that admitted; of a
     // waypoint and what stands behind it the waypoint speaks, which knows the caller.
@@ -432,10 +445,11 @@ struct World::Impl {
 
   std::shared_ptr<const Mesh> mesh;
   Compiler compiler;
-  std::unordered_map<const Workload*, Slot> slots;
+  std::vector<Slot> slots;  // by index of the workload
   std::once_flag ztunnel_once;
   std::unique_ptr<const ZtunnelConfig> ztunnel;
   std::unordered_map<const Workload*, std::shared_ptr<const ProxyConfig>> dumped;
+  WayBook ways;
 };
 
 World::World(std::shared_ptr<const Mesh> mesh,
@@ -456,12 +470,11 @@ const ZtunnelConfig& World::Ztunnel() const {
 }
 
 Result<Verdict> World::Run(const Case& question, Addresses addresses, Detail detail) const {
-  auto approaches = PlanApproaches(*impl_->mesh, question, addresses);
-  if (!approaches.ok()) return approaches.error();
-  int64_t now = question.now.value_or(static_cast<int64_t>(std::time(nullptr)));
-  std::vector<Verdict> verdicts;
-  std::vector<const Workload*> endpoints;
-  for (auto& approach : approaches.value()) {
+  auto taken = impl_->ways.Take(question, addresses);
+  if (!taken.ok()) return taken.error();
+  auto plan = taken.Take();
+  const int64_t now = question.now ? *question.now : static_cast<int64_t>(std::time(nullptr));
+  for (auto& approach : plan->approaches) {
     approach.request.now = now;
     // A bare connection shows an authorizer nothing to judge by: a meshtest that states no answer
     // means the refusal, as the recorded meshes do. `can` assumes nothing.
@@ -469,10 +482,10 @@ Result<Verdict> World::Run(const Case& question, Addresses addresses, Detail det
         !question.ext_authz) {
       approach.request.ext_authz = ExtAuthzAnswer::kDeny;
     }
-    verdicts.push_back(impl_->RunHop(approach, addresses, question.follow, 0, detail));
-    endpoints.push_back(approach.destination);
   }
-  return Impl::Join(std::move(verdicts), endpoints);
+  Result<Verdict> verdict = impl_->RunAll(plan->approaches, addresses, question.follow, detail);
+  WayBook::PutBack(std::move(plan));
+  return verdict;
 }
 
 }  // namespace meshproof

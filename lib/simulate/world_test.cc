@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "base/text.h"
 #include "mesh/mesh_testing.h"
 #include "simulate/approach.h"
 #include "simulate/case.h"
@@ -76,6 +77,43 @@ constexpr const char* kSleep = "spiffe://cluster.local/ns/shop/sa/sleep-sa";
 
 }  // namespace
 
+TEST_CASE("world: a way that was gone before answers the same") {
+  const World world(MeshOf(kMesh + kGateway));
+  std::vector<Case> questions;
+  for (const char* to : {"shop/web", "web.shop", "edge/gw", "legacy/old"}) {
+    for (const char* from : {"shop/sleep", "legacy/old", ""}) {
+      for (const char* host : {"a.com", "b.com:8443", "web.shop"}) {
+        Case question = Ask(from, to, to[0] == 'w' ? 80 : 8080);
+        question.host = host;
+        question.path = "/api/" + std::to_string(questions.size());
+        if (questions.size() % 2 == 0) question.headers = {{"x-a", "1"}, {"x-b", "2"}};
+        if (questions.size() % 3 == 0) question.method = "POST";
+        if (questions.size() % 5 == 0) question.tokens.push_back({"t", "", "", "", {}});
+        question.tls = questions.size() % 7 == 0 ? CaseTls::kPlaintext : CaseTls::kAuto;
+        question.follow = questions.size() % 2 == 0;
+        questions.push_back(std::move(question));
+      }
+    }
+  }
+  auto describe = [](const Verdict& verdict) {
+    std::string text = Summary(verdict) + " " + verdict.forwarded_path + " " +
+                       verdict.forwarded_authority + " " + Join(verdict.missing, ";");
+    for (const auto& [name, value] : verdict.forwarded_headers) text += " " + name + "=" + value;
+    for (const auto& step : verdict.steps) text += "\n" + step.text;
+    for (const auto& hop : verdict.hops) text += "\n" + hop.workload + " " + hop.peer;
+    return text;
+  };
+  for (int round = 0; round < 3; ++round) {
+    for (const Case& question : questions) {
+      const World fresh(MeshOf(kMesh + kGateway));
+      for (Addresses addresses : {Addresses::kAssume, Addresses::kUnknown}) {
+        CHECK(describe(Run(world, question, addresses, Detail::kTrace)) ==
+              describe(Run(fresh, question, addresses, Detail::kTrace)));
+      }
+    }
+  }
+}
+
 TEST_CASE("world: auto mTLS decides what the destination sees") {
   struct Row {
     const char* from;
@@ -115,7 +153,7 @@ TEST_CASE("world: auto mTLS decides what the destination sees") {
     World world(MeshOf(yaml));
     Case question = Ask(row.from, "shop/web");
     question.tls = row.tls;
-    Verdict verdict = Run(world, question);
+    Verdict verdict = Run(world, question, Addresses::kAssume, Detail::kTrace);
     CHECK(Summary(verdict) == row.answer);
     REQUIRE(verdict.hops.size() == 1);
     const Hop& hop = verdict.hops[0];
@@ -261,7 +299,7 @@ TEST_CASE("world: addresses that nobody states are assumed or unknown") {
 
 TEST_CASE("world: a workload without a proxy takes whatever plaintext comes") {
   World world(MeshOf(kMesh + PolicyYaml("legacy", "none", "")));
-  Verdict verdict = Run(world, Ask("shop/sleep", "legacy/old"));
+  Verdict verdict = Run(world, Ask("shop/sleep", "legacy/old"), Addresses::kAssume, Detail::kTrace);
   CHECK(Summary(verdict) == "allow 200  -");
   REQUIRE(verdict.hops.size() == 1);
   CHECK(verdict.hops[0].mode == ProxyMode::kNone);
@@ -384,7 +422,7 @@ TEST_CASE("world: an ambient workload is answered for by ztunnel") {
   World world(MeshOf(kMesh + NamespaceYaml("amb", "istio.io/dataplane-mode: ambient") +
                      DeploymentYaml("amb", "z") +
                      ServiceYaml("amb", "z", "{name: http, port: 80, targetPort: 8080}")));
-  Verdict verdict = Run(world, Ask("shop/sleep", "amb/z"));
+  Verdict verdict = Run(world, Ask("shop/sleep", "amb/z"), Addresses::kAssume, Detail::kTrace);
   CHECK(verdict.outcome == Outcome::kAllow);
   REQUIRE(verdict.hops.size() == 1);
   CHECK(verdict.hops[0].mode == ProxyMode::kAmbient);
