@@ -225,7 +225,7 @@ std::optional<Example> Reach::Impl::ToldBy(const Translation& back, const Worklo
       request.from_identity.reset();
     }
   }
-  auto verdict = world.Run(request, World::Addresses::kUnknown, Detail::kVerdict);
+  auto verdict = world.Run(request, World::Addresses::kUnknown, Detail::kHops);
   if (!verdict.ok() || verdict.value().outcome != example.verdict.outcome) return std::nullopt;
   return Example{std::move(request), verdict.Take()};
 }

@@ -99,7 +99,7 @@ Result<Replays::Replay> Replays::Run(const Case& request, const Workload& worklo
     auto found = known.by_text.find(text);
     if (found != known.by_text.end()) return found->second;
   }
-  auto verdict = world_.Run(request, World::Addresses::kUnknown, Detail::kVerdict);
+  auto verdict = world_.Run(request, World::Addresses::kUnknown, Detail::kHops);
   if (!verdict.ok()) return verdict.error();
   Replay replay{0, std::make_shared<const Verdict>(verdict.Take())};
   std::lock_guard lock(mutex_);
@@ -119,7 +119,7 @@ Result<Replays::Replay> Replays::RunAgain(const Case& request, uint64_t number,
     auto found = known.by_number.find(number);
     if (found != known.by_number.end()) return Replay{number, found->second};
   }
-  auto verdict = world_.Run(request, World::Addresses::kUnknown, Detail::kVerdict);
+  auto verdict = world_.Run(request, World::Addresses::kUnknown, Detail::kHops);
   if (!verdict.ok()) return verdict.error();
   Replay replay{number, std::make_shared<const Verdict>(verdict.Take())};
   std::lock_guard lock(mutex_);

@@ -58,10 +58,9 @@ struct Verdict {
   Stage stage = Stage::kNone;
   Origin decided_by;       // object null: nothing (no ALLOW rule matched, nothing applies)
   size_t decided_hop = 0;  // index into `hops` of the proxy that decided
-  std::vector<std::string> missing;  // kUndetermined: what would have to be known
-  // Below only where asked for (Detail::kTrace).
-  std::vector<Step> steps;
-  std::vector<NearMiss> near_misses;  // nearest first
+  std::vector<std::string> missing;   // kUndetermined: what would have to be known
+  std::vector<Step> steps;            // only of Detail::kTrace
+  std::vector<NearMiss> near_misses;  // the same; nearest first
   // What this proxy forwards, for the next hop: the route's cluster, path and headers.
   std::string cluster;
   std::string forwarded_path;
@@ -71,9 +70,10 @@ struct Verdict {
   // it belongs into the next hop's ProxyRequest::forwarded_for.
   std::optional<Address> forwarded_for;
   std::vector<std::string> opaque_headers;  // among them: ProxyRequest::opaque_headers
-  std::vector<Hop> hops;
+  std::vector<Hop> hops;                    // not of Detail::kVerdict
 };
 
-enum class Detail { kVerdict, kTrace };
+// How much is told of a verdict; each level tells what the one before tells, and more.
+enum class Detail { kVerdict, kHops, kTrace };
 
 }  // namespace meshproof

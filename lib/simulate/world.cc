@@ -242,7 +242,7 @@ struct World::Impl {
                                 ToString(approach.unknown_certificate->meta) +
                                 " is not in the input");
     }
-    if (detail == Detail::kTrace) AddHop(workload, approach.request, &verdict);
+    if (detail != Detail::kVerdict) AddHop(workload, approach.request, &verdict);
     if (verdict.outcome != Outcome::kAllow || verdict.cluster.empty()) return verdict;
     if (approach.waypoint != nullptr) {
       return PassOn(approach, std::move(verdict), addresses, hop, detail);
