@@ -28,6 +28,8 @@ void CompareProxy(DriftComparison comparison) {
   if (comparison.dump.has_listeners) {
     ComparePolicies(comparison);
     CompareProviders(comparison);
+    CompareRequirements(comparison);
+    CompareOverrides(comparison);
     CompareOrder(comparison);
     CompareSettings(comparison);
     CompareInbound(comparison);

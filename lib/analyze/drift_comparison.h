@@ -38,6 +38,10 @@ struct DriftComparison {
 void ComparePolicies(DriftComparison& comparison);
 // MP0901 for RequestAuthentication: issuers; MP0902: what is asked of their tokens.
 void CompareProviders(DriftComparison& comparison);
+// MP0902: what jwt_authn's own rules ask of which request.
+void CompareRequirements(DriftComparison& comparison);
+// MP0904: security filters that a route switches off; MP0902: rules that it gives them.
+void CompareOverrides(DriftComparison& comparison);
 // MP0904: security filters that are absent, put out of order or turned into mere shadows.
 void CompareOrder(DriftComparison& comparison);
 // MP0904: settings of the connection manager that change what the rules see.

@@ -22,6 +22,11 @@ Case CaseOf(const ProxyRequest& request) {
     question.to_ip = *ip;
   }
   question.to_port = static_cast<int>(connection.destination_port);
+  if (connection.service != nullptr) {
+    question.to_host = connection.service->host;
+    question.tls = CaseTls::kAuto;
+    question.to_ip.reset();
+  }
   question.protocol = request.protocol;
   question.method = request.method;
   question.path = request.path;
@@ -31,6 +36,24 @@ Case CaseOf(const ProxyRequest& request) {
   question.ext_authz = request.ext_authz;
   question.now = request.now;
   return question;
+}
+
+// At a waypoint connections come out of a tunnel and name the Service whose chain it is.
+void SetWaypointTarget(const DriftComparison& comparison, const ChainPair& pair,
+                       Connection* connection) {
+  connection->hbone = true;
+  for (const Listener& listener : comparison.expected->listeners) {
+    if (!listener.waypoint) continue;
+    for (const WaypointMatcher::Vip& vip : listener.waypoint->services) {
+      for (const WaypointMatcher::Port& port : vip.ports) {
+        const std::string& name = pair.expected.chain->name;
+        if (name != port.http_chain && name != port.tcp_chain) continue;
+        connection->service = vip.service;
+        connection->destination_port = port.port;
+        if (!vip.addresses.empty()) connection->destination = Address{vip.addresses.front()};
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -87,13 +110,17 @@ std::vector<ProxyRequest> SeedRequests(const DriftComparison& comparison, const 
   certificate.uri_sans = {"spiffe://" + comparison.expected->trust_domain +
                           "/ns/other/sa/stranger"};
   mesh.connection.certificate = certificate;
-  return {mesh, request};
+  if (comparison.expected->mode != ProxyMode::kWaypoint) return {mesh, request};
+  mesh.connection.tls = WireTls::kPlaintext;
+  mesh.connection.alpn.clear();
+  SetWaypointTarget(comparison, pair, &mesh.connection);
+  return {mesh};
 }
 
 std::optional<Witness> WitnessOf(const DriftComparison& comparison, const ProxyRequest& request,
                                  Outcome seen) {
   Case question = CaseOf(request);
-  question.to_workload = comparison.who;
+  if (question.to_host.empty()) question.to_workload = comparison.who;
   // The mesh outlives this pass.
   const std::shared_ptr<const Mesh> mesh(std::shared_ptr<const Mesh>(), &comparison.input.mesh);
   const World world(mesh, {comparison.dump.config});
