@@ -41,7 +41,9 @@ void Print(const Json& emitted, const std::string& format, const Host& host) {
 // The dump's proxies in the form that compiled ones have.
 Exit Normalise(const CompileOptions& options, const Host& host) {
   auto text = host.files.Read(*options.from_dump);
-  if (!text.ok()) return Fail(host, Error{"the dump cannot be read: " + text.error().message});
+  if (!text.ok())
+    return Fail(host, Error{"the dump `" + *options.from_dump +
+                            "` cannot be read: " + text.error().message});
   DumpReader reader;
   reader.AddText(*options.from_dump, text.Take());
   Dumps dumps = reader.Finish();

@@ -39,6 +39,12 @@ std::string NotCompared(const ProxyDump& dump, const Mesh& mesh) {
   return "";
 }
 
+// What of a proxy's dump was not compared, beside all the rest; "" where it was whole.
+std::string NotSeen(const ProxyDump& dump) {
+  if (dump.has_listeners) return "";
+  return "the dump holds no listeners: policies, filters and mutual TLS are not compared";
+}
+
 // What the dumps' releases of Istio explain.
 std::vector<DriftDifference> ExplainedByVersion(const Input& input, int64_t now) {
   const auto& proxies = input.dumps->proxies;
@@ -66,6 +72,7 @@ Json ProxyJson(const ProxyDump& dump, const Mesh& mesh, Json versions, Json find
                                {"dump", dump.file}});
   std::string reason = NotCompared(dump, mesh);
   out.Set("compared", reason.empty());
+  if (reason.empty()) reason = NotSeen(dump);
   if (!reason.empty()) out.Set("reason", reason);
   Json opaque = Json::MakeArray();
   for (const DumpOpaque& part : dump.opaque) {
@@ -158,6 +165,8 @@ Exit RunDrift(const DriftOptions& options, const Host& host) {
       std::string reason = NotCompared(dump, *input.value().mesh);
       if (!reason.empty()) {
         host.err << dump.file << ": note: not compared with manifests: " << reason << "\n";
+      } else if (std::string unseen = NotSeen(dump); !unseen.empty()) {
+        host.err << dump.file << ": note: " << unseen << "\n";
       }
     }
     for (const ZtunnelDump& dump : input.value().dumps->ztunnels) {

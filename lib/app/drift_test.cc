@@ -156,14 +156,14 @@ std::string ReadAll(const fs::path& path) {
   return out.str();
 }
 
-// Every list of HTTP filters in the dump, changed.
-void ForEachFilterList(const Json& json, const std::function<void(Json::Array*)>& change,
-                       Json* out) {
+// Every list of this name in the dump, changed.
+void ForEachList(const Json& json, const std::string& name,
+                 const std::function<void(Json::Array*)>& change, Json* out) {
   if (json.is_array()) {
     *out = Json::MakeArray();
     for (const Json& item : json.as_array()) {
       Json changed;
-      ForEachFilterList(item, change, &changed);
+      ForEachList(item, name, change, &changed);
       out->Append(std::move(changed));
     }
     return;
@@ -173,27 +173,66 @@ void ForEachFilterList(const Json& json, const std::function<void(Json::Array*)>
   *out = Json::MakeObject();
   for (const auto& [key, value] : json.as_object()) {
     Json changed;
-    ForEachFilterList(value, change, &changed);
-    if (key == "http_filters") {
-      Json::Array filters = changed.as_array();
-      change(&filters);
-      changed = Json(std::move(filters));
+    ForEachList(value, name, change, &changed);
+    if (key == name && changed.is_array()) {
+      Json::Array list = changed.as_array();
+      change(&list);
+      changed = Json(std::move(list));
     }
     out->Set(key, std::move(changed));
   }
 }
 
-std::string WithFilters(const std::string& dump, const std::function<void(Json::Array*)>& change) {
+std::string WithLists(const std::string& dump, const std::string& name,
+                      const std::function<void(Json::Array*)>& change) {
   auto parsed = ParseJson(dump);
   REQUIRE(parsed.ok());
   Json out;
-  ForEachFilterList(parsed.value(), change, &out);
+  ForEachList(parsed.value(), name, change, &out);
   return WriteJson(out);
+}
+
+std::string WithFilters(const std::string& dump, const std::function<void(Json::Array*)>& change) {
+  return WithLists(dump, "http_filters", change);
 }
 
 bool IsNamed(const Json& filter, std::string_view name) {
   const Json* value = filter.Find("name");
   return value != nullptr && Contains(value->as_string(), std::string(name));
+}
+
+Json WithField(const Json& object, const std::string& field, Json value) {
+  Json out = Json::MakeObject();
+  for (const auto& [key, old] : object.as_object()) {
+    if (key != field) out.Set(key, old);
+  }
+  out.Set(field, std::move(value));
+  return out;
+}
+
+// The dump with another value of one field in the configuration of jwt_authn.
+std::string WithJwt(const std::string& dump, const std::string& field, const std::string& value) {
+  auto parsed = ParseJson(value);
+  REQUIRE(parsed.ok());
+  return WithFilters(dump, [&](Json::Array* filters) {
+    for (Json& filter : *filters) {
+      if (!IsNamed(filter, "jwt_authn")) continue;
+      Json config = WithField(*filter.Find("typed_config"), field, parsed.value());
+      filter = WithField(filter, "typed_config", std::move(config));
+    }
+  });
+}
+
+// The dump with an override of a filter on every route.
+std::string WithOverride(const std::string& dump, const std::string& filter,
+                         const std::string& config) {
+  auto parsed = ParseJson(config);
+  REQUIRE(parsed.ok());
+  return WithLists(dump, "routes", [&](Json::Array* routes) {
+    for (Json& route : *routes) {
+      route.Set("typed_per_filter_config", Json::MakeObject({{filter, parsed.value()}}));
+    }
+  });
 }
 
 TEST_CASE("no drift between a dump and its own manifests") {
@@ -372,6 +411,113 @@ TEST_CASE("seeded differences are each found as what they are") {
   CHECK(Drift(kMesh, secret(pem), nullptr, kInForce) == std::vector<std::string>{"MP0905"});
 }
 
+TEST_CASE("what jwt_authn asks, and what routes change of filters, is compared by meaning") {
+  const std::string dump = DumpOf(kMesh);
+  auto rules = [&](const std::string& list) { return WithJwt(dump, "rules", list); };
+  auto requires_ = [&](const std::string& requirement) {
+    return rules(R"([{"match":{"prefix":"/"},"requires":)" + requirement + "}]");
+  };
+  auto any = [](const std::string& children) {
+    return R"({"requires_any":{"requirements":[)" + children + "]}}";
+  };
+  auto all = [](const std::string& children) {
+    return R"({"requires_all":{"requirements":[)" + children + "]}}";
+  };
+  const std::string users = R"({"provider_name":"origins-0"})";
+  const std::string partners = R"({"provider_name":"origins-1"})";
+  const std::string missing = R"({"allow_missing":{}})";
+  auto optional = [&](const std::string& one) { return any(one + "," + missing); };
+  auto usual = [&](const std::string& a, const std::string& b) {
+    return any(a + "," + b + "," + all(optional(a) + "," + optional(b)));
+  };
+  const std::string as_written = usual(users, partners);
+  const std::string rbac = "envoy.filters.http.rbac", jwt = "envoy.filters.http.jwt_authn";
+  const std::string off =
+      R"({"@type":"type.googleapis.com/envoy.config.route.v3.FilterConfig","disabled":true})";
+  struct Row {
+    const char* name;
+    std::string dump;
+    std::vector<std::string> codes;
+    const char* says;
+  };
+  const Row rows[] = {
+      {"as istiod writes it", requires_(as_written), {}, ""},
+      {"the issuers in another order", requires_(usual(partners, users)), {}, ""},
+      {"a list of one", requires_(all(as_written)), {}, ""},
+      {"two rules that say the same",
+       rules(R"([{"match":{"prefix":"/api"},"requires":)" + as_written +
+             R"(},{"match":{"prefix":"/"},"requires":)" + as_written + "}]"),
+       {},
+       ""},
+      {"a token asked of everybody",
+       requires_(any(users + "," + partners)),
+       {"MP0902"},
+       "without a token gets 401 (Jwt is missing) there"},
+      {"tokens of one issuer alone",
+       requires_(optional(users)),
+       {"MP0902"},
+       "`https://partners.example.com`"},
+      {"tokens of both issuers",
+       requires_(all(users + "," + partners)),
+       {"MP0902"},
+       "without a token gets 401"},
+      {"bad tokens let in",
+       requires_(any(users + "," + partners + R"(,{"allow_missing_or_failed":{}})")),
+       {"MP0902"},
+       "that somebody else signed goes on"},
+      {"nothing asked", rules("[]"), {"MP0902"}, "goes on without claims there"},
+      {"asked on one path alone",
+       rules(R"([{"match":{"prefix":"/api"},"requires":)" + as_written + "}]"),
+       {"MP0902"},
+       "goes on without claims there"},
+      {"a path without tokens",
+       rules(R"([{"match":{"prefix":"/public"}},{"match":{"prefix":"/"},"requires":)" + as_written +
+             "}]"),
+       {"MP0902"},
+       "GET /public"},
+      {"one path exactly",
+       rules(R"([{"match":{"path":"/health"}},{"match":{"prefix":"/"},"requires":)" + as_written +
+             "}]"),
+       {"MP0902"},
+       "GET /health "},
+      {"preflights asked too",
+       WithJwt(dump, "bypass_cors_preflight", "false"),
+       {"MP0902"},
+       "OPTIONS"},
+      {"no rules on a route", WithOverride(dump, rbac, off), {"MP0904"}, "switches filter"},
+      {"no jwt_authn on a route", WithOverride(dump, jwt, off), {"MP0904"}, "switches filter"},
+      {"a filter off that is not there",
+       WithOverride(dump, "envoy.filters.http.ext_authz", off),
+       {},
+       ""},
+      {"other rules on a route",
+       WithOverride(
+           dump, rbac,
+           R"({"@type":"type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute","rbac":{"rules":{"action":"ALLOW","policies":{"all":{"permissions":[{"any":true}],"principals":[{"any":true}]}}}}})"),
+       {"MP0902"},
+       "other rules"},
+      {"a requirement that is not there",
+       WithOverride(
+           dump, jwt,
+           R"({"@type":"type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig","requirement_name":"none"})"),
+       {"MP0902"},
+       "requirement `none`"},
+      {"jwt_authn as it is",
+       WithOverride(
+           dump, jwt,
+           R"({"@type":"type.googleapis.com/envoy.config.route.v3.FilterConfig","disabled":false})"),
+       {},
+       ""},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(std::string(row.name));
+    std::string shown;
+    auto codes = Drift(kMesh, row.dump, &shown);
+    CHECK_MESSAGE(codes == row.codes, (Listed(codes) + "\n" + shown.substr(0, 2500)));
+    CHECK_MESSAGE(Contains(shown, row.says), shown.substr(0, 2500));
+  }
+}
+
 TEST_CASE("replicas that disagree are told apart without manifests") {
   const std::string dump = DumpOf(kMesh);
   auto pod = [](const std::string& text, const std::string& name) {
@@ -483,8 +629,9 @@ TEST_CASE("drift of a waypoint") {
   CHECK(Drift(kAmbient, dump_of(Replaced(kAmbient, "metadata: {name: readers, namespace: shop}",
                                          "metadata: {name: readers, namespace: other}"))) ==
         std::vector<std::string>{"MP0901"});
-  CHECK(Drift(kAmbient, dump_of(Replaced(kAmbient, "methods: [GET]", "methods: [GET, PUT]"))) ==
-        std::vector<std::string>{"MP0902"});
+  CHECK(Drift(kAmbient, dump_of(Replaced(kAmbient, "methods: [GET]", "methods: [GET, PUT]")),
+              &shown) == std::vector<std::string>{"MP0902"});
+  CHECK_MESSAGE(Contains(shown, "PUT / to port 80"), shown.substr(0, 2500));
 }
 
 TEST_CASE("drift of a ztunnel") {
@@ -538,6 +685,17 @@ TEST_CASE("drift needs a dump, and says what it does not compare") {
   CHECK(Contains(none.err, "--dump"));
   Ran other = Run({"drift", "--dump", "other.json", "mesh.yaml"}, files);
   CHECK(Contains(other.err, "not compared"));
+  const std::string whole = DumpOf(kMesh);
+  const size_t listeners = whole.find(R"(,{"@type":"type.googleapis.com/envoy.admin.v3.Listeners)");
+  REQUIRE(listeners != std::string::npos);
+  files.Put("cut.json", whole.substr(0, listeners));
+  Ran cut = Run({"drift", "--dump", "cut.json", "mesh.yaml"}, files);
+  CHECK(cut.status == 2);
+  CHECK(Contains(cut.err, "not a complete dump"));
+  CHECK(Contains(cut.err, "the dump holds no listeners"));
+  Ran missing = Run({"drift", "--dump", "missing.json", "mesh.yaml"}, files);
+  CHECK(missing.status == 2);
+  CHECK(Contains(missing.err, "`missing.json` does not exist"));
 }
 
 TEST_CASE("compile --from-dump writes what the dump holds in the form of compile") {

@@ -70,6 +70,7 @@ bool LooksLikeLog(std::string_view text, const std::optional<std::string>& forma
 }
 
 Error NotALog(const LogText& log, const std::optional<std::string>& format) {
+  if (log.text.empty()) return Error{log.name + " is empty"};
   return Error{
       log.name + " holds no line of an access log" +
       (format ? " in this format" : "; if its format is your own, say it with --log-format")};
@@ -111,6 +112,35 @@ Result<LogFileReport> ExplainOne(const LogText& log, const std::optional<std::st
   const LogSummary& summary = report.summary;
   if (summary.groups.empty() && summary.passed == 0) return NotALog(log, format);
   return report;
+}
+
+// What is asked about a log's requests: the log itself and the mesh that they are asked of.
+struct LogAndMesh {
+  Settings settings;
+  LogText log;
+  LogReader reader;
+  Input input;
+};
+
+Result<LogAndMesh> OpenLogAndMesh(const std::string& path, const std::optional<std::string>& format,
+                                  const InputOptions& options, const Host& host) {
+  auto settings = LoadSettings(host, options.config);
+  if (!settings.ok()) return settings.error();
+  auto log = ReadLog(path, host);
+  if (!log.ok()) return log.error();
+  auto reader = MakeReader(format);
+  if (!reader.ok()) return reader.error();
+  auto input = LoadInput(options, settings.value(), host);
+  if (!input.ok()) return input.error();
+  return LogAndMesh{settings.Take(), log.Take(), reader.Take(), input.Take()};
+}
+
+Replayer RequestsOf(LogAndMesh* opened) {
+  Replayer requests;
+  ForEachLine(opened->log.text, [&](std::string_view line, size_t number) {
+    requests.Add(opened->reader.Read(line), number);
+  });
+  return requests;
 }
 
 void NameUnreadable(const std::string& file, size_t count, size_t first, const Host& host) {
@@ -173,25 +203,21 @@ Exit RunExplainLog(const ExplainLogOptions& options, const Host& host) {
 }
 
 Exit RunReplay(const ReplayOptions& options, const Host& host) {
-  auto settings = LoadSettings(host, options.input.config);
-  if (!settings.ok()) return Fail(host, settings.error());
-  auto log = ReadLog(options.log, host);
-  if (!log.ok()) return Fail(host, log.error());
-  auto reader = MakeReader(options.log_format);
-  if (!reader.ok()) return Fail(host, reader.error());
-  auto input = LoadInput(options.input, settings.value(), host);
-  if (!input.ok()) return Fail(host, input.error());
-  World first(input.value().mesh, DumpedProxies(input.value()));
-  bool broken = input.value().broken;
+  auto opened = OpenLogAndMesh(options.log, options.log_format, options.input, host);
+  if (!opened.ok()) return Fail(host, opened.error());
+  const Input& input = opened.value().input;
+  const Settings& settings = opened.value().settings;
+  World first(input.mesh, DumpedProxies(input));
+  bool broken = input.broken;
 
   ReplayWorlds worlds;
   worlds.after = &first;
-  worlds.ext_authz = settings.value().ext_authz;
+  worlds.ext_authz = settings.ext_authz;
   std::unique_ptr<World> second;
   if (!options.against.empty()) {
     InputOptions other = options.input;
     other.paths = options.against;
-    auto against = LoadInput(other, settings.value(), host);
+    auto against = LoadInput(other, settings, host);
     if (!against.ok()) return Fail(host, against.error());
     broken = broken || against.value().broken;
     second = std::make_unique<World>(against.value().mesh, DumpedProxies(against.value()));
@@ -202,17 +228,14 @@ Exit RunReplay(const ReplayOptions& options, const Host& host) {
   if (!workload.ok()) return Fail(host, workload.error());
   worlds.at = workload.value();
 
-  Replayer replayer;
-  ForEachLine(log.value().text, [&](std::string_view line, size_t number) {
-    replayer.Add(reader.value().Read(line), number);
-  });
-  ReplaySummary summary = replayer.Finish(worlds);
-  if (summary.requests == 0) return Fail(host, NotALog(log.value(), options.log_format));
-  NameUnreadable(log.value().name, summary.unreadable, summary.first_unreadable, host);
+  const LogText& log = opened.value().log;
+  ReplaySummary summary = RequestsOf(&opened.value()).Finish(worlds);
+  if (summary.requests == 0) return Fail(host, NotALog(log, options.log_format));
+  NameUnreadable(log.name, summary.unreadable, summary.first_unreadable, host);
   if (options.format == "json") {
     host.out << WriteJson(ReplayJson(summary), 2) << "\n";
   } else {
-    host.out << ReplayText(log.value().name, summary, Style{host.colour});
+    host.out << ReplayText(log.name, summary, Style{host.colour});
   }
   Exit exit = summary.changes.empty() ? Exit::kOk : Exit::kRefused;
   if (!summary.undecided.empty()) exit = Worse(exit, Exit::kUndetermined);
@@ -329,23 +352,16 @@ class Recorder {
 }  // namespace
 
 Exit RunRecord(const RecordOptions& options, const Host& host) {
-  auto settings = LoadSettings(host, options.input.config);
-  if (!settings.ok()) return Fail(host, settings.error());
-  auto log = ReadLog(options.log, host);
-  if (!log.ok()) return Fail(host, log.error());
-  auto reader = MakeReader(options.log_format);
-  if (!reader.ok()) return Fail(host, reader.error());
-  auto input = LoadInput(options.input, settings.value(), host);
-  if (!input.ok()) return Fail(host, input.error());
-  World world(input.value().mesh, DumpedProxies(input.value()));
+  auto opened = OpenLogAndMesh(options.log, options.log_format, options.input, host);
+  if (!opened.ok()) return Fail(host, opened.error());
+  const Input& input = opened.value().input;
+  const LogText& log = opened.value().log;
+  World world(input.mesh, DumpedProxies(input));
   auto workload = WorkloadOf(world.mesh(), options.workload);
   if (!workload.ok()) return Fail(host, workload.error());
 
-  Replayer requests;
-  ForEachLine(log.value().text, [&](std::string_view line, size_t number) {
-    requests.Add(reader.value().Read(line), number);
-  });
-  if (requests.requests().empty()) return Fail(host, NotALog(log.value(), options.log_format));
+  const Replayer requests = RequestsOf(&opened.value());
+  if (requests.requests().empty()) return Fail(host, NotALog(log, options.log_format));
   Recorder recorder(world, workload.value());
   for (const auto& request : requests.requests()) recorder.Record(request);
   for (const auto& [reason, count] : recorder.left_out()) {
@@ -353,11 +369,11 @@ Exit RunRecord(const RecordOptions& options, const Host& host) {
              << "\n";
   }
   const ReplaySummary& counts = requests.counts();
-  NameUnreadable(log.value().name, counts.unreadable, counts.first_unreadable, host);
+  NameUnreadable(log.name, counts.unreadable, counts.first_unreadable, host);
   Json mesh = Json::MakeArray();
   std::vector<std::string> paths = options.input.dumps;
   if (paths.empty() || !options.input.paths.empty()) {
-    paths = EffectivePaths(options.input, settings.value());
+    paths = EffectivePaths(options.input, opened.value().settings);
     paths.insert(paths.end(), options.input.dumps.begin(), options.input.dumps.end());
   }
   for (const auto& path : paths) {
@@ -367,11 +383,11 @@ Exit RunRecord(const RecordOptions& options, const Host& host) {
   if (!mesh.as_array().empty()) out.Set("mesh", std::move(mesh));
   out.Set("tests", recorder.tests());
   host.out
-      << "# Drafted from " << log.value().name
+      << "# Drafted from " << log.name
       << ": a log says what happened, not what should. Paths of `mesh` are those of the command "
          "line.\n"
       << WriteYaml(out);
-  return input.value().broken || counts.unreadable > 0 ? Exit::kUnusable : Exit::kOk;
+  return input.broken || counts.unreadable > 0 ? Exit::kUnusable : Exit::kOk;
 }
 
 }  // namespace meshproof

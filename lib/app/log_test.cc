@@ -491,6 +491,12 @@ TEST_CASE("the book's log lines are explained rightly") {
   nameless.sni = "-";
   LineParts post = refused(gateway, "403", "-", none);
   post.request = "POST /api/catalog HTTP/1.1";
+  LineParts called = refused(webapp, "403", "-", none);
+  called.request = "GET /items HTTP/1.1";
+  called.authority = "catalog.istioinaction:80";
+  called.sni = "outbound_.80_._.catalog.istioinaction.svc.cluster.local";
+  called.local = "10.244.1.6:3000";
+  LineParts failed = refused(webapp, "500", "-", "via_upstream");
   LineParts late = refused(gateway, "504", "UT", "response_timeout");
   LineParts gone = refused(webapp, "0", "DC", "downstream_remote_disconnect");
 
@@ -525,6 +531,15 @@ TEST_CASE("the book's log lines are explained rightly") {
        "AuthorizationPolicy/istio-system/deny-all", "policy-deny-all-mesh.yaml:"},
       {"B3a", nameless, "no rule of theirs matches", "who comes without mutual TLS has no identity",
        "AuthorizationPolicy/istioinaction/webapp-allow-view-default-ns", "allow-view-default-ns"},
+      {"B4", called,
+       "by the proxy of istioinaction/catalog: ALLOW policies apply and no rule of theirs matches "
+       "GET catalog.istioinaction:80/items",
+       "wants a caller that its namespaces name: `default`",
+       "AuthorizationPolicy/istioinaction/webapp-allow-view-default-ns", "allow-view-default-ns"},
+      {"B3b", failed,
+       "500 comes from the application of istioinaction/webapp itself: the proxy let GET "
+       "webapp.istioinaction/api/catalog through",
+       "ask the application", "", ""},
       {"C1", refused(gateway, "401", "-", "jwt_authn_access_denied{Jwt_issuer_is_not_configured}"),
        "by the proxy of istio-system/istio-ingressgateway: the token was refused, `Jwt issuer is "
        "not configured`",
@@ -550,7 +565,9 @@ TEST_CASE("the book's log lines are explained rightly") {
       {"E1", refused(gateway, "503", "NC", "cluster_not_found"),
        "its Service or subset is not defined", "define the subset in a DestinationRule", "", ""},
       {"A0", late, "the upstream did not answer within the route's timeout", "timeout", "", ""},
-      {"A0", gone, "the client ended the connection before it had an answer",
+      {"A0", gone,
+       "no answer was sent by the proxy of istioinaction/webapp: the client ended the connection "
+       "before it had an answer",
        "look at the client's timeout", "", ""},
   };
   for (const auto& row : rows) {

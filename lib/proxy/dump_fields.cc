@@ -10,9 +10,13 @@ bool IsScalar(const Node* node) {
   return node != nullptr && node->kind == NodeKind::kScalar && !node->IsNull();
 }
 
-std::string TypeName(std::string_view url) {
+std::string_view ViewOf(const Node* node) {
+  return IsScalar(node) ? node->text : std::string_view();
+}
+
+std::string_view TypeName(std::string_view url) {
   size_t slash = url.rfind('/');
-  return std::string(slash == std::string_view::npos ? url : url.substr(slash + 1));
+  return slash == std::string_view::npos ? url : url.substr(slash + 1);
 }
 
 }  // namespace
@@ -37,7 +41,11 @@ bool IsField(std::string_view key, std::string_view snake) {
 const Node* Field(const Node* node, std::string_view snake) {
   if (node == nullptr || !node->IsMapping()) return nullptr;
   for (const Entry& entry : node->entries()) {
-    if (IsField(entry.key.text, snake)) return entry.value.IsNull() ? nullptr : &entry.value;
+    const std::string_view key = entry.key.text;
+    // camelCase is never longer; most keys differ in length or by their first letter.
+    if (key.size() > snake.size() || key.empty() || key.front() != snake.front()) continue;
+    const bool same = key.size() == snake.size() ? key == snake : IsField(key, snake);
+    if (same) return entry.value.IsNull() ? nullptr : &entry.value;
   }
   return nullptr;
 }
@@ -101,7 +109,9 @@ std::span<const Entry> EntriesField(const Node* node, std::string_view snake) {
 
 std::vector<std::string> TextsField(const Node* node, std::string_view snake) {
   std::vector<std::string> texts;
-  for (const Node& item : ItemsField(node, snake)) texts.push_back(TextOf(&item));
+  const auto items = ItemsField(node, snake);
+  texts.reserve(items.size());
+  for (const Node& item : items) texts.push_back(TextOf(&item));
   return texts;
 }
 
@@ -109,18 +119,18 @@ TypedNode OpenTyped(const Node* any) {
   TypedNode typed;
   if (any == nullptr || !any->IsMapping()) return typed;
   const Node* type = any->Find("@type");
-  typed.type = TypeName(TextOf(type));
+  typed.type = TypeName(ViewOf(type));
   typed.value = any;
   // A struct may hold another one.
   for (int depth = 0; depth < 8; ++depth) {
     if (typed.type == "udpa.type.v1.TypedStruct" || typed.type == "xds.type.v3.TypedStruct") {
-      typed.type = TypeName(TextField(typed.value, "type_url"));
+      typed.type = TypeName(ViewOf(Field(typed.value, "type_url")));
       typed.value = Field(typed.value, "value");
     } else if (typed.type == "google.protobuf.Struct") {
       const Node* inner = Field(typed.value, "value");
       const Node* inner_type = inner == nullptr ? nullptr : inner->Find("@type");
       if (inner_type == nullptr) return typed;
-      typed.type = TypeName(TextOf(inner_type));
+      typed.type = TypeName(ViewOf(inner_type));
       typed.value = inner;
     } else {
       break;

@@ -34,7 +34,7 @@ std::span<const Entry> EntriesField(const Node* node, std::string_view snake);
 // An Any with its type's name (without "type.googleapis.com/"); TypedStruct and Struct are opened.
 // `value` is null where there is no message.
 struct TypedNode {
-  std::string type;
+  std::string_view type;  // lives as long as the node
   const Node* value = nullptr;
 };
 TypedNode OpenTyped(const Node* any);

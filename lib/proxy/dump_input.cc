@@ -94,11 +94,11 @@ bool DumpInput::Take(const std::string& path, const FileSystem& files) {
 }
 
 Result<bool> DumpInput::Add(const std::string& path, const FileSystem& files) {
-  if (path != "-" && files.Stat(path) != FileSystem::Kind::kFile) {
-    return Error{"the dump `" + path + "` is no file"};
-  }
+  const auto kind = path == "-" ? FileSystem::Kind::kFile : files.Stat(path);
+  if (kind == FileSystem::Kind::kMissing) return Error{"the dump `" + path + "` does not exist"};
+  if (kind != FileSystem::Kind::kFile) return Error{"the dump `" + path + "` is no file"};
   auto text = files.Read(path);
-  if (!text.ok()) return Error{"the dump cannot be read: " + text.error().message};
+  if (!text.ok()) return Error{"the dump `" + path + "` cannot be read: " + text.error().message};
   reader_.AddText(path, text.Take());
   any_ = true;
   return true;

@@ -91,6 +91,23 @@ Json ListChain(const FilterChain& chain) {
   return out;
 }
 
+Json ListTargets(const WaypointMatcher& matcher) {
+  Json targets = Json::MakeArray();
+  for (const WaypointMatcher::Vip& vip : matcher.services) {
+    for (const IpAddress& address : vip.addresses) {
+      for (const WaypointMatcher::Port& port : vip.ports) {
+        const bool both = !port.http_chain.empty() && !port.tcp_chain.empty();
+        targets.Append(ToString(address) + ":" + std::to_string(port.port) + " " + port.http_chain +
+                       (both ? " or " : "") + port.tcp_chain);
+      }
+    }
+  }
+  for (const IpAddress& address : matcher.workload_addresses) {
+    targets.Append(ToString(address) + " direct");
+  }
+  return targets;
+}
+
 Json ListListener(const Listener& listener) {
   Json out = Json::MakeObject({{"name", listener.name}});
   if (!listener.address.empty()) {
@@ -103,6 +120,7 @@ Json ListListener(const Listener& listener) {
   for (const OpaqueFilter& filter : listener.other_filters) filters.Append(filter.name);
   out.Set("listener_filters", std::move(filters));
   if (!listener.opaque.empty()) out.Set("opaque", Texts(listener.opaque));
+  if (listener.waypoint) out.Set("targets", ListTargets(*listener.waypoint));
   Json chains = Json::MakeArray();
   for (const FilterChain& chain : listener.filter_chains) chains.Append(ListChain(chain));
   out.Set("filter_chains", std::move(chains));

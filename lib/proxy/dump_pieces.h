@@ -64,6 +64,7 @@ struct Parts {
   std::vector<Section> sections;
   std::string listeners_version, clusters_version;
   Span span;
+  bool cut = false;  // the text goes wrong in the last one of `sections`
 };
 
 // Gathers the pieces of a document. Each dump of a list of dumps becomes parts of its own.

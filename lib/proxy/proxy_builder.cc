@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "source/json_reader.h"
+#include "proxy/piece_reader.h"
 
 namespace meshproof {
 namespace {
@@ -30,7 +30,8 @@ class ProxyBuilder {
   }
 
   // Everything else; what others refer to first.
-  void ReadRest(const std::vector<DumpSource>& sources) {
+  bool ReadRest(const std::vector<DumpSource>& sources) {
+    Reserve(sources);
     for (const DumpSource& source : sources) {
       ReadAll(source, [](PieceKind kind) { return kind == PieceKind::kEcds; });
     }
@@ -41,6 +42,7 @@ class ProxyBuilder {
     }
     context_.discovered.clear();
     kept_.clear();
+    return all_listeners_;
   }
 
  private:
@@ -49,6 +51,23 @@ class ProxyBuilder {
     proxy_.has_routes |= section == Section::kRoutes;
     proxy_.has_clusters |= section == Section::kClusters;
     proxy_.has_secrets |= section == Section::kSecrets;
+  }
+
+  // Listeners are large: none is moved because one more comes.
+  void Reserve(const std::vector<DumpSource>& sources) {
+    size_t listeners = 0, routes = 0, clusters = 0;
+    for (const DumpSource& source : sources) {
+      for (const Piece& piece : source.parts.pieces) {
+        const Section section = SectionOf(piece.kind);
+        listeners += section == Section::kListeners ? 1 : 0;
+        routes += section == Section::kRoutes ? 1 : 0;
+        clusters += section == Section::kClusters ? 1 : 0;
+      }
+    }
+    proxy_.config->listeners.reserve(listeners);
+    proxy_.config->routes.reserve(routes);
+    proxy_.config->clusters.reserve(clusters);
+    proxy_.clusters.reserve(clusters);
   }
 
   void Open(const DumpSource& source) {
@@ -60,28 +79,39 @@ class ProxyBuilder {
   template <typename Wanted>
   void ReadAll(const DumpSource& source, Wanted wanted) {
     Open(source);
+    std::vector<const Piece*> texts;
     for (const Piece& piece : source.parts.pieces) {
       if (!wanted(piece.kind)) continue;
       if (piece.node != nullptr) {
         ReadPiece(piece.kind, *piece.node);
-        continue;
+      } else if (piece.kind == PieceKind::kEndpoints) {
+        ++proxy_.endpoints;  // nothing of them is asked for
+      } else {
+        texts.push_back(&piece);
       }
-      ReadResult result;
-      if (!reader_.Read(file_, DocumentText{piece.begin, piece.end}, &result) ||
-          result.documents.empty()) {
-        diagnostics_.push_back({Severity::kError,
-                                Trouble::kSyntax,
-                                "this part of the dump is not JSON; it is left out",
-                                Span{file_.get(), piece.begin, piece.end},
-                                "",
-                                {}});
-        continue;
-      }
-      const Node* root = result.documents.front().root();
-      if (root != nullptr) ReadPiece(piece.kind, *root);
-      // Discovered filters are looked into when their listeners are read.
-      if (piece.kind == PieceKind::kEcds) kept_.push_back(std::move(result.documents.front()));
     }
+    PieceReader reader(file_, std::move(texts));
+    for (auto* batch = &reader.Next(); !batch->empty(); batch = &reader.Next()) {
+      for (PieceTree& piece : *batch) ReadTree(&piece);
+    }
+  }
+
+  void ReadTree(PieceTree* piece) {
+    const PieceKind kind = piece->piece->kind;
+    if (!piece->tree) {
+      if (SectionOf(kind) == Section::kListeners) all_listeners_ = false;
+      diagnostics_.push_back({Severity::kError,
+                              Trouble::kSyntax,
+                              "this part of the dump is not JSON; it is left out",
+                              Span{file_.get(), piece->piece->begin, piece->piece->end},
+                              "",
+                              {}});
+      return;
+    }
+    const Node* root = piece->tree->root();
+    if (root != nullptr) ReadPiece(kind, *root);
+    // Discovered filters are looked into when their listeners are read.
+    if (kind == PieceKind::kEcds) kept_.push_back(std::move(*piece->tree));
   }
 
   Span SpanOf(const Node& node) const { return {file_.get(), node.begin, node.end}; }
@@ -338,10 +368,10 @@ class ProxyBuilder {
   std::vector<ZtunnelDump>& ztunnels_;
   std::vector<Diagnostic>& diagnostics_;
   std::shared_ptr<const SourceFile> file_;
-  JsonReader reader_;
   std::vector<Document> kept_;
   std::vector<std::pair<std::string, std::string>> labels_;
   bool mode_known_ = false;
+  bool all_listeners_ = true;
 };
 
 }  // namespace
@@ -352,8 +382,8 @@ NodeFacts ReadIdentity(const DumpSource& source, const DumpTarget& target) {
   return builder.TakeFacts();
 }
 
-void ReadRest(const std::vector<DumpSource>& sources, const DumpTarget& target) {
-  ProxyBuilder(target).ReadRest(sources);
+bool ReadRest(const std::vector<DumpSource>& sources, const DumpTarget& target) {
+  return ProxyBuilder(target).ReadRest(sources);
 }
 
 }  // namespace meshproof

@@ -31,7 +31,7 @@ struct NodeFacts {
 
 // What says whose the dump is, and which sections it has.
 NodeFacts ReadIdentity(const DumpSource& source, const DumpTarget& target);
-// Everything else; what others refer to first.
-void ReadRest(const std::vector<DumpSource>& sources, const DumpTarget& target);
+// Everything else; what others refer to first. False: a listener could not be read.
+bool ReadRest(const std::vector<DumpSource>& sources, const DumpTarget& target);
 
 }  // namespace meshproof

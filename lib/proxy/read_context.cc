@@ -112,7 +112,9 @@ Origin ReadContext::ProviderOrigin(const JwtProvider& provider, const Node& node
   if (mesh_ == nullptr || workload == nullptr) return origin;
   // Several objects may name one issuer: the one whose audiences, keys and headers agree.
   int best = -1;
-  for (const auto* authentication : mesh_->PoliciesFor(*workload).request_authentications) {
+  const PolicySet policies =
+      service != nullptr ? mesh_->PoliciesFor(*workload, service) : mesh_->PoliciesFor(*workload);
+  for (const auto* authentication : policies.request_authentications) {
     for (size_t i = 0; i < authentication->jwt_rules.size(); ++i) {
       const JwtRule& rule = authentication->jwt_rules[i];
       if (rule.issuer.value != provider.issuer) continue;
@@ -134,6 +136,10 @@ EffectiveMode ReadContext::ModeFor(uint32_t port) const {
 
 const Workload* ReadContext::FindWorkload(std::string_view ns, std::string_view name) const {
   return mesh_ == nullptr ? nullptr : mesh_->FindWorkload(ns, name);
+}
+
+const MeshService* ReadContext::FindService(std::string_view host) const {
+  return mesh_ == nullptr || host.empty() ? nullptr : mesh_->FindService(host);
 }
 
 }  // namespace meshproof

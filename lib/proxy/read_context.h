@@ -19,8 +19,9 @@ class ReadContext {
   // The proxy and file that the next nodes belong to.
   ProxyDump* proxy = nullptr;
   const SourceFile* file = nullptr;
-  const Workload* workload = nullptr;  // of the mesh, where it is known
-  std::string where;                   // "listener virtualInbound"
+  const Workload* workload = nullptr;    // of the mesh, where it is known
+  const MeshService* service = nullptr;  // of a waypoint's chain that is being read
+  std::string where;                     // "listener virtualInbound"
   // Filters that are discovered: their configuration by name.
   std::map<std::string, const Node*> discovered;
 
@@ -33,6 +34,8 @@ class ReadContext {
   Origin ProviderOrigin(const JwtProvider& provider, const Node& node) const;
   EffectiveMode ModeFor(uint32_t port) const;
   const Workload* FindWorkload(std::string_view ns, std::string_view name) const;
+  // The mesh's Service of a host; null where there is none, or no mesh.
+  const MeshService* FindService(std::string_view host) const;
 
  private:
   std::shared_ptr<const Mesh> mesh_;
@@ -64,6 +67,10 @@ std::vector<WeightedCluster> ReadWeightedClusters(const Node* node);
 
 // Listeners (read_listener.cc).
 Listener ReadListener(const Node& node, ReadContext* context);
+// How a waypoint tells its chains apart (read_waypoint.cc); nothing where it is not Istio's way.
+// The host of a waypoint's chain; "" of others.
+std::string_view WaypointHostOf(std::string_view chain);
+std::optional<WaypointMatcher> ReadWaypointMatcher(const Node& matcher, ReadContext* context);
 
 // Ztunnel (read_ztunnel.cc).
 ZtunnelDump ReadZtunnel(const Node& node, const SourceFile& file);

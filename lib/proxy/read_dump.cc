@@ -31,13 +31,29 @@ bool HasListener(const ProxyConfig& config, std::string_view name) {
 // Of a sidecar and a waypoint requests meet the inbound listeners alone.
 void SortListeners(ProxyConfig* config) {
   if (config->mode == ProxyMode::kGateway) return;
+  auto is_outbound = [](const Listener& listener) {
+    const bool main = listener.name == "main_internal" || listener.name == "connect_terminate";
+    return listener.direction == Listener::Direction::kOutbound && !main;
+  };
   std::vector<Listener> inbound;
+  config->outbound.reserve(static_cast<size_t>(
+      std::count_if(config->listeners.begin(), config->listeners.end(), is_outbound)));
   for (Listener& listener : config->listeners) {
-    bool out = listener.direction == Listener::Direction::kOutbound;
-    bool main = listener.name == "main_internal" || listener.name == "connect_terminate";
-    (out && !main ? config->outbound : inbound).push_back(std::move(listener));
+    (is_outbound(listener) ? config->outbound : inbound).push_back(std::move(listener));
   }
   config->listeners = std::move(inbound);
+}
+
+// Of a proxy that takes everything on one listener the others do not matter; where that one, or a
+// gateway's, may be among those that the dump lost, nobody knows who is let in.
+void NoteLostListeners(const std::string& file, ProxyConfig* config) {
+  const char* main = config->mode == ProxyMode::kWaypoint ? "main_internal" : "virtualInbound";
+  if (config->mode != ProxyMode::kGateway && HasListener(*config, main)) return;
+  Listener lost;
+  lost.name = main;
+  lost.original_dst = true;
+  lost.opaque.push_back("listeners that the dump " + file + " lost: it is not whole");
+  config->listeners.push_back(std::move(lost));
 }
 
 // The trust domain that the proxy's own chains ask for: "spiffe://td/" among the names of mTLS.
@@ -56,6 +72,11 @@ std::string TrustDomainOf(const ProxyConfig& config) {
   return "";
 }
 
+Diagnostic NothingIn(Span span) {
+  return {
+      Severity::kError, Trouble::kUnreadable, "nothing of a proxy's dump is in it", span, "", {}};
+}
+
 }  // namespace
 
 struct DumpReader::Impl {
@@ -64,6 +85,7 @@ struct DumpReader::Impl {
     std::string folder;
     bool whole = false;
     bool mode_known = false;
+    bool lost_listeners = false, lost_clusters = false;
     std::vector<std::pair<std::string, std::string>> labels;
     std::vector<DumpSource> sources;
   };
@@ -83,8 +105,12 @@ struct DumpReader::Impl {
       // What istioctl prints of one proxy comes in several files.
       Slot* slot = collected.whole ? nullptr : PartialOf(folder, parts);
       if (slot == nullptr) {
-        slots.push_back({NewProxy(), folder, collected.whole, false, {}, {}});
+        slots.push_back({NewProxy(), folder, collected.whole, false, false, false, {}, {}});
         slot = &slots.back();
+      }
+      if (parts.cut && !parts.sections.empty()) {
+        slot->lost_listeners |= parts.sections.back() == Section::kListeners;
+        slot->lost_clusters |= parts.sections.back() == Section::kClusters;
       }
       DumpSource source{std::move(parts), file};
       NodeFacts facts =
@@ -130,10 +156,11 @@ struct DumpReader::Impl {
     }
     proxy.labels = Labels(slot->labels.begin(), slot->labels.end());
     SortListeners(&config);
-    config.clusters_known = proxy.has_clusters;
+    config.clusters_known = proxy.has_clusters && !slot->lost_clusters;
     config.trust_domain = TrustDomainOf(config);
     if (config.trust_domain.empty() && !proxy.mesh_id.empty()) config.trust_domain = proxy.mesh_id;
     if (config.trust_domain.empty()) config.trust_domain = "cluster.local";
+    if (slot->lost_listeners) NoteLostListeners(proxy.file, &config);
     if (!proxy.service_account.empty()) {
       config.principal =
           "spiffe://" + config.trust_domain + "/ns/" + config.ns + "/sa/" + proxy.service_account;
@@ -207,6 +234,9 @@ void DumpReader::AddText(std::string name, std::string text) {
          Span{file.get(), at, at},
          "",
          {}});
+    if (!collected.parts.empty()) collected.parts.back().cut = true;
+  } else if (collected.parts.empty()) {
+    impl_->dumps.diagnostics.push_back(NothingIn(Span{file.get(), 0, 0}));
   }
   impl_->Add(std::move(collected), file);
 }
@@ -215,6 +245,9 @@ void DumpReader::AddDocument(const Document& document) {
   if (document.root() == nullptr) return;
   Collector collected;
   WalkTree(*document.root(), &collected);
+  if (collected.parts.empty()) {
+    impl_->dumps.diagnostics.push_back(NothingIn(document.SpanOf(*document.root())));
+  }
   impl_->Add(std::move(collected), document.shared_file());
 }
 
@@ -224,28 +257,24 @@ Dumps DumpReader::Finish(std::shared_ptr<const Mesh> mesh) {
     const ProxyDump& proxy = slot.proxy;
     context.workload = context.FindWorkload(proxy.config->ns, proxy.config->workload);
     size_t ztunnels = impl_->dumps.ztunnels.size();
-    ReadRest(slot.sources,
-             {&context, &slot.proxy, &impl_->dumps.ztunnels, &impl_->dumps.diagnostics});
+    const bool all = ReadRest(
+        slot.sources, {&context, &slot.proxy, &impl_->dumps.ztunnels, &impl_->dumps.diagnostics});
+    slot.lost_listeners |= !all;
     if (impl_->dumps.ztunnels.size() > ztunnels) continue;
     // A file of another kind leaves nothing but what it is called.
     bool nothing = !proxy.has_bootstrap && !proxy.has_listeners && !proxy.has_routes &&
                    !proxy.has_clusters && !proxy.has_secrets;
     if (nothing) {
       for (const DumpOpaque& part : proxy.opaque) {
-        impl_->dumps.diagnostics.push_back({Severity::kWarning,
-                                            Trouble::kUnsupported,
+        impl_->dumps.diagnostics.push_back({Severity::kError,
+                                            Trouble::kUnreadable,
                                             "no part of a proxy's dump that is known: " + part.what,
                                             part.span,
                                             "",
                                             {}});
       }
       if (proxy.opaque.empty() && proxy.endpoints == 0) {
-        impl_->dumps.diagnostics.push_back({Severity::kError,
-                                            Trouble::kUnsupported,
-                                            "nothing of a proxy's dump is in it",
-                                            proxy.span,
-                                            "",
-                                            {}});
+        impl_->dumps.diagnostics.push_back(NothingIn(proxy.span));
       }
       continue;
     }

@@ -354,7 +354,9 @@ TEST_CASE("what is no dump, or only a part of one, gets a message at its place")
   const Row rows[] = {
       {"", "empty", 0},
       {"{}", "nothing of a proxy's dump", 0},
-      {"[]", "", 0},
+      {"[]", "nothing of a proxy's dump", 0},
+      {"[1, 2]", "nothing of a proxy's dump", 0},
+      {"hello", "nothing of a proxy's dump", 0},
       {R"({"configs": []})", "nothing of a proxy's dump", 0},
       {R"({"configs": [{"@type": "type.googleapis.com/envoy.admin.v3.X"}]})", "envoy.admin.v3.X",
        0},
@@ -368,12 +370,47 @@ TEST_CASE("what is no dump, or only a part of one, gets a message at its place")
     CAPTURE(row.text);
     Dumps dumps = ReadOne(row.text);
     CHECK(dumps.proxies.size() == row.proxies);
-    if (*row.message == '\0') continue;
     REQUIRE_FALSE(dumps.diagnostics.empty());
     CHECK_MESSAGE(dumps.diagnostics[0].message.find(row.message) != std::string::npos,
                   dumps.diagnostics[0].message);
     CHECK(dumps.diagnostics[0].span);
   }
+}
+
+TEST_CASE("what a dump lost is not taken for what the proxy does not have") {
+  const std::string outbound =
+      R"({"name": "virtualOutbound", "active_state": {"listener": {"name": "virtualOutbound",
+        "traffic_direction": "OUTBOUND"}}})";
+  const std::string inbound =
+      R"({"name": "virtualInbound", "active_state": {"listener": {"name": "virtualInbound",
+        "traffic_direction": "INBOUND"}}})";
+  auto lost = [](const Dumps& dumps) {
+    REQUIRE(dumps.proxies.size() == 1);
+    const auto& listeners = dumps.proxies[0].config->listeners;
+    return !listeners.empty() && !listeners.back().opaque.empty();
+  };
+  auto listeners = [](const std::string& list) {
+    return R"({"configs": [{"@type": "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump",
+      "bootstrap": {"node": {"id": "sidecar~10.0.0.1~web-1.shop~x"}}},
+      {"@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump", "dynamic_listeners": [)" +
+           list;
+  };
+  CHECK(lost(ReadOne(listeners(outbound + ", {\"name\": \"virtu"))));
+  CHECK_FALSE(lost(ReadOne(listeners(outbound + "]}]}"))));
+  // The one that takes everything is there.
+  CHECK_FALSE(lost(ReadOne(listeners(inbound + ", {\"name\": \"virtu"))));
+  CHECK(lost(
+      ReadOne(listeners(outbound + R"(, {"name": "virtualInbound", "active_state": nul}]}]})"))));
+
+  const std::string clusters = R"({"configs": [
+    {"@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump", "dynamic_active_clusters": [
+      {"cluster": {"name": "a"}}, {"cluster": {"name": "b"}})";
+  auto known = [](const Dumps& dumps) {
+    REQUIRE(dumps.proxies.size() == 1);
+    return dumps.proxies[0].config->clusters_known;
+  };
+  CHECK(known(ReadOne(clusters + "]}]}")));
+  CHECK_FALSE(known(ReadOne(clusters + ", {")));
 }
 
 TEST_CASE("secrets, redacted and not") {

@@ -491,7 +491,9 @@ std::shared_ptr<const HttpConnectionManager> ReadManager(const Node* config, Rea
   } else if (const Node* routes = Field(config, "route_config")) {
     manager->routes = ReadRoutes(*routes, context);
   }
-  for (const Node& filter : ItemsField(config, "http_filters")) {
+  const auto filters = ItemsField(config, "http_filters");
+  manager->http_filters.reserve(filters.size());
+  for (const Node& filter : filters) {
     manager->http_filters.push_back(ReadHttpFilter(filter, context));
   }
   return manager;

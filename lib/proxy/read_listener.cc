@@ -196,11 +196,15 @@ FilterChain ReadChain(const Node& node, ReadContext* context) {
     }
   }
   ReadTransport(node, context, &chain);
+  context->service = context->FindService(WaypointHostOf(chain.name));
   auto filters = std::make_shared<std::vector<NetworkFilter>>();
-  for (const Node& filter : ItemsField(&node, "filters")) {
+  const auto listed = ItemsField(&node, "filters");
+  filters->reserve(listed.size());
+  for (const Node& filter : listed) {
     filters->push_back(ReadNetworkFilter(filter, context));
   }
   chain.filters = std::move(filters);
+  context->service = nullptr;
   chain.mtls = context->ModeFor(chain.match.destination_port);
   return chain;
 }
@@ -230,14 +234,19 @@ Listener ReadListener(const Node& node, ReadContext* context) {
     ReadListenerFilter(filter, context, &listener);
   }
   if (const Node* matcher = Field(&node, "filter_chain_matcher")) {
-    listener.opaque.emplace_back("filter_chain_matcher");
-    context->NoteOpaque("filter chain matcher", *matcher);
+    listener.waypoint = ReadWaypointMatcher(*matcher, context);
+    if (!listener.waypoint) {
+      listener.opaque.emplace_back("filter_chain_matcher");
+      context->NoteOpaque("filter chain matcher", *matcher);
+    }
   }
   if (const Node* quic = Field(Field(&node, "udp_listener_config"), "quic_options")) {
     listener.opaque.emplace_back("QUIC");
     context->NoteOpaque("QUIC", *quic);
   }
-  for (const Node& chain : ItemsField(&node, "filter_chains")) {
+  const auto chains = ItemsField(&node, "filter_chains");
+  listener.filter_chains.reserve(chains.size());
+  for (const Node& chain : chains) {
     listener.filter_chains.push_back(ReadChain(chain, context));
   }
   if (const Node* chain = Field(&node, "default_filter_chain")) {

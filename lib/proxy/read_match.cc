@@ -243,7 +243,8 @@ Predicate ReadLeaf(std::string_view key, const Node& value, const Node& node,
     predicate = Make(std::move(authenticated));
   } else if (IsField(key, "matcher") || IsField(key, "custom")) {
     TypedNode typed = OpenTyped(Field(&value, "typed_config"));
-    return Opaque(typed.type.empty() ? TextField(&value, "name") : typed.type, value, context);
+    return Opaque(typed.type.empty() ? TextField(&value, "name") : std::string(typed.type), value,
+                  context);
   } else {
     return Opaque(std::string(key), value, context);
   }
@@ -289,7 +290,9 @@ Rbac::Action ReadAction(const Node* node) {
 Rbac ReadRbac(const Node& node, ReadContext* context) {
   Rbac rbac;
   rbac.action = ReadAction(&node);
-  for (const auto& [key, value] : EntriesField(&node, "policies")) {
+  const auto policies = EntriesField(&node, "policies");
+  rbac.policies.reserve(policies.size());
+  for (const auto& [key, value] : policies) {
     auto policy = std::make_shared<RbacPolicy>();
     policy->name = std::string(key.text);
     policy->permissions = ReadAll(ItemsField(&value, "permissions"), context);
@@ -326,7 +329,7 @@ struct InputOf {
 InputOf ReadInput(const Node* node) {
   InputOf input;
   TypedNode typed = OpenTyped(Field(node, "typed_config"));
-  input.name = typed.type.empty() ? TextField(node, "name") : typed.type;
+  input.name = typed.type.empty() ? TextField(node, "name") : std::string(typed.type);
   std::string_view type = typed.type;
   type = type.substr(type.rfind('.') == std::string_view::npos ? 0 : type.rfind('.') + 1);
   auto text = [&](InputPredicate::Input which) {
@@ -398,7 +401,8 @@ Predicate ReadMatcherPredicate(const Node& node, ReadContext* context) {
     const Node* value = Field(single, "value_match");
     if (value == nullptr) {
       TypedNode custom = OpenTyped(Field(Field(single, "custom_match"), "typed_config"));
-      return Opaque(custom.type.empty() ? "custom match" : custom.type, *single, context);
+      return Opaque(std::string(custom.type.empty() ? "custom match" : custom.type), *single,
+                    context);
     }
     std::string opaque;
     StringMatcher matcher = ReadString(value, &opaque);

@@ -159,7 +159,9 @@ std::shared_ptr<const RouteConfiguration> ReadRoutes(const Node& node, ReadConte
   routes->validate_clusters = BoolField(&node, "validate_clusters");
   routes->ignore_path_parameters = BoolField(&node, "ignore_path_parameters_in_path_matching");
   routes->overrides = ReadOverrides(&node, context);
-  for (const Node& entry : ItemsField(&node, "virtual_hosts")) {
+  const auto hosts = ItemsField(&node, "virtual_hosts");
+  routes->virtual_hosts.reserve(hosts.size());
+  for (const Node& entry : hosts) {
     VirtualHost host;
     host.name = TextField(&entry, "name");
     host.domains = TextsField(&entry, "domains");
@@ -170,7 +172,9 @@ std::shared_ptr<const RouteConfiguration> ReadRoutes(const Node& node, ReadConte
       host.opaque = "route matcher";
       context->NoteOpaque("route matcher of virtual host " + host.name, *matcher);
     }
-    for (const Node& route : ItemsField(&entry, "routes")) {
+    const auto listed = ItemsField(&entry, "routes");
+    host.routes.reserve(listed.size());
+    for (const Node& route : listed) {
       host.routes.push_back(ReadRoute(route, context));
     }
     routes->virtual_hosts.push_back(std::move(host));

@@ -50,7 +50,7 @@ std::vector<std::shared_ptr<const ProxyConfig>> Dumped(const std::shared_ptr<con
   Compiler compiler(mesh);
   DumpReader reader;
   for (const auto& workload : mesh->workloads()) {
-    if (workload.mode != ProxyMode::kSidecar && workload.mode != ProxyMode::kGateway) continue;
+    if (workload.mode == ProxyMode::kNone || workload.mode == ProxyMode::kAmbient) continue;
     // A proxy that refuses its configuration has none to dump.
     auto proxy = compiler.Compile(workload);
     if (!proxy->load_failures.empty() || !proxy->unmodelled.empty()) continue;
@@ -72,7 +72,8 @@ TEST_CASE("compiled, dumped and read back") {
     return;
   }
   int cases = 0, sources = 0;
-  for (const fs::path& root : {Shared() / "conformance", Shared() / "golden" / "istiod"}) {
+  for (const fs::path& root : {Shared() / "conformance", Shared() / "golden" / "istiod",
+                               fs::path(MESHPROOF_ROOT) / "testdata" / "ambient-recorded"}) {
     if (!fs::exists(root)) continue;
     for (const fs::path& path : MeshTests(root)) {
       auto text = RealFileSystem().Read(path.string());

@@ -239,6 +239,8 @@ class Explainer {
   }
 
   std::string Answer() const {
+    // The client left: nobody closed it from this side.
+    if (out_.status == 0 && HasFlag("DC")) return "no answer was sent";
     if (out_.status == 0) return "the connection was closed";
     bool grpc = record_[LogField::kStatus] == "200" && out_.status != 200;
     return std::to_string(out_.status) + (grpc ? " (a gRPC call, logged as 200)" : "");

@@ -9,6 +9,7 @@
 #include "crypto/jwt.h"
 #include "proxy/jwt.h"
 #include "simulate/jwt_authn.h"
+#include "simulate/jwt_probe.h"
 #include "simulate/stream.h"
 
 namespace meshproof {
@@ -17,33 +18,6 @@ namespace {
 std::string IssuerOf(const std::string& token) {
   ParsedJwt parsed = ParseJwt(token);
   return parsed.status.ok() ? parsed.jwt.issuer.value_or("") : std::string();
-}
-
-// Where a request carries the token: a header line, or a path.
-struct Placed {
-  std::string header, value, path = "/", text;
-};
-
-Placed PlaceToken(const JwtProvider& provider, const std::string& token) {
-  Placed placed;
-  if (!provider.from_headers.empty()) {
-    const auto& location = provider.from_headers.front();
-    placed.header = ToLower(location.name);
-    placed.value = location.prefix + token;
-    placed.text = location.name + ": " + location.prefix + "<token>";
-  } else if (!provider.from_params.empty()) {
-    placed.path += "?" + provider.from_params.front() + "=" + token;
-    placed.text = "query parameter " + provider.from_params.front();
-  } else if (!provider.from_cookies.empty()) {
-    placed.header = "cookie";
-    placed.value = provider.from_cookies.front() + "=" + token;
-    placed.text = "cookie " + provider.from_cookies.front();
-  } else {
-    placed.header = "authorization";
-    placed.value = "Bearer " + token;
-    placed.text = "Authorization: Bearer <token>";
-  }
-  return placed;
 }
 
 const JwtProvider& ProviderFor(const JwtFilter& filter, const std::string& issuer) {
@@ -64,20 +38,18 @@ bool SetsHeader(const JwtFilter& filter, std::string_view name) {
 }
 
 TokenAnswer RunOnce(const JwtFilter& filter, const JwtAuthenticator& authenticator,
-                    const Placed& placed, int64_t now, OpenQuestions* questions) {
+                    const ProxyRequest& request, const std::string& place,
+                    OpenQuestions* questions) {
   TokenAnswer answer;
-  answer.place = placed.text;
+  answer.place = place;
   Verdict verdict;
-  ProxyRequest request;
-  request.path = placed.path;
-  request.now = now;
   Stream stream;
   stream.request = &request;
   stream.questions = questions;
   stream.verdict = &verdict;
   stream.headers.method = "GET";
-  stream.headers.path = placed.path;
-  if (!placed.header.empty()) stream.headers.Append(placed.header, placed.value);
+  stream.headers.path = request.path;
+  for (const auto& [name, value] : request.headers) stream.headers.Append(name, value);
   stream.trace = true;
   if (authenticator.Run(&stream) == FilterStatus::kStop) {
     answer.kind = TokenAnswer::Kind::kRefused;
@@ -109,21 +81,23 @@ TokenAnswer AskJwtFilter(const JwtFilter& filter, const std::string& token, int6
   KeySets key_sets;
   TokenCache tokens;
   JwtAuthenticator authenticator(filter, &key_sets, &tokens);
-  Placed placed = PlaceToken(ProviderFor(filter, IssuerOf(token)), token);
+  ProxyRequest request;
+  request.now = now;
+  const std::string place = PlaceToken(ProviderFor(filter, IssuerOf(token)), token, &request);
   if (!authenticator.load_failure().empty()) {
     answer.missing = "Envoy refuses this configuration: " + authenticator.load_failure();
-    answer.place = placed.text;
+    answer.place = place;
     return answer;
   }
   OpenQuestions closed;
-  answer = RunOnce(filter, authenticator, placed, now, &closed);
+  answer = RunOnce(filter, authenticator, request, place, &closed);
   if (closed.asked().empty()) return answer;
   OpenQuestions open({true});
-  TokenAnswer other = RunOnce(filter, authenticator, placed, now, &open);
+  TokenAnswer other = RunOnce(filter, authenticator, request, place, &open);
   if (other.kind == answer.kind && other.body == answer.body) return answer;
   TokenAnswer unknown;
   unknown.missing = closed.asked().front().reason;
-  unknown.place = placed.text;
+  unknown.place = place;
   unknown.origin = other.origin;
   return unknown;
 }

@@ -44,6 +44,15 @@ bool IsNumber(std::string_view text) {
   return at == text.size();
 }
 
+// The string that starts at `at`, if nothing in it is escaped; data() is null where something is.
+std::string_view PlainString(std::string_view text, uint32_t at) {
+  const size_t begin = at + size_t{1};
+  for (size_t i = begin; i < text.size() && text[i] != '\\'; ++i) {
+    if (text[i] == '"') return text.substr(begin, i - begin);
+  }
+  return {};
+}
+
 // The position behind the string whose opening quote stands at `at`.
 uint32_t StringEnd(std::string_view text, uint32_t at) {
   for (++at; at < text.size() && text[at] != '"'; ++at) {
@@ -60,9 +69,19 @@ uint32_t CollectionEnd(std::string_view text, uint32_t at) {
 
 }  // namespace
 
+UnreadKeys::UnreadKeys(std::initializer_list<std::string_view> keys) : keys_(keys) {
+  for (std::string_view key : keys_) seen_ |= uint64_t{1} << SlotOf(key);
+}
+
+bool UnreadKeys::Find(std::string_view key) const {
+  return std::find(keys_.begin(), keys_.end(), key) != keys_.end();
+}
+
 class JsonReader::Impl {
  public:
-  bool Read(const std::shared_ptr<const SourceFile>& file, DocumentText value, ReadResult* result) {
+  bool Read(const std::shared_ptr<const SourceFile>& file, DocumentText value, ReadResult* result,
+            const UnreadKeys* unread) {
+    unread_ = unread;
     text_ = file->text().substr(0, value.end);
     file_ = file.get();
     // Nobody holds what was read before: a large file of many values needs the memory of one.
@@ -115,6 +134,37 @@ class JsonReader::Impl {
     node->text = verbatim == value ? verbatim : arena_->CopyText(value);
   }
 
+  // A string without escapes: what the first pass over the text has checked is all there is to
+  // check.
+  static void SetPlain(uint32_t begin, std::string_view text, Node* node) {
+    node->kind = NodeKind::kScalar;
+    node->type = ScalarType::kString;
+    node->style = ScalarStyle::kQuoted;
+    node->begin = begin;
+    node->end = begin + 2 + static_cast<uint32_t>(text.size());
+    node->text = text;
+  }
+
+  // Moves `last` behind a value that is not looked into.
+  bool Skip(ondemand::value value, uint32_t* last) {
+    ondemand::json_type type;
+    if (value.type().get(type) != simdjson::SUCCESS) return false;
+    std::string_view text;
+    if (type == ondemand::json_type::object) {
+      ondemand::object object;
+      if (value.get_object().get(object) != simdjson::SUCCESS) return false;
+      if (object.raw_json().get(text) != simdjson::SUCCESS) return false;
+    } else if (type == ondemand::json_type::array) {
+      ondemand::array array;
+      if (value.get_array().get(array) != simdjson::SUCCESS) return false;
+      if (array.raw_json().get(text) != simdjson::SUCCESS) return false;
+    } else {
+      text = value.raw_json_token();
+    }
+    *last = OffsetOf(text.data()) + static_cast<uint32_t>(TrimEnd(text).size());
+    return true;
+  }
+
   // False where simdjson finds an error.
   bool Build(ondemand::value value, int depth, Node* node) {
     if (depth > kMaxDepth) return false;
@@ -128,6 +178,12 @@ class JsonReader::Impl {
       case ondemand::json_type::array:
         return BuildArray(value, depth, node);
       case ondemand::json_type::string: {
+        const bool escaped =
+            token.size() < 2 || token.back() != '"' || token.find('\\') != std::string_view::npos;
+        if (!escaped) {
+          SetPlain(node->begin, text_.substr(node->begin + 1, token.size() - 2), node);
+          return true;
+        }
         std::string_view text;
         if (value.get_string().get(text) != simdjson::SUCCESS) return false;
         SetString(node->begin, text, node);
@@ -180,9 +236,17 @@ class JsonReader::Impl {
       if (std::move(item).get(field) != simdjson::SUCCESS) return false;
       Entry entry;
       uint32_t key = OffsetOf(field.key().raw()) - 1;
-      std::string_view name;
-      if (field.unescaped_key().get(name) != simdjson::SUCCESS) return false;
-      SetString(key, name, &entry.key);
+      std::string_view name = PlainString(text_, key);
+      if (name.data() != nullptr) {
+        if (unread_ != nullptr && unread_->Has(name)) {
+          if (!Skip(field.value(), &last)) return false;
+          continue;
+        }
+        SetPlain(key, name, &entry.key);
+      } else {
+        if (field.unescaped_key().get(name) != simdjson::SUCCESS) return false;
+        SetString(key, name, &entry.key);
+      }
       if (!Build(field.value(), depth + 1, &entry.value)) return false;
       last = entry.value.end;
       fields_.push_back(entry);
@@ -190,7 +254,7 @@ class JsonReader::Impl {
     node->end = CollectionEnd(text_, last);
     node->SetEntries(arena_->CopyAll(std::span<const Entry>(fields_).subspan(first)));
     fields_.resize(first);
-    ReportDuplicateKeys(*file_, node->entries(), &diagnostics_);
+    if (unread_ == nullptr) ReportDuplicateKeys(*file_, node->entries(), &diagnostics_);
     return true;
   }
 
@@ -200,6 +264,7 @@ class JsonReader::Impl {
   uint32_t offset_ = 0;
   std::string_view text_;
   const SourceFile* file_ = nullptr;
+  const UnreadKeys* unread_ = nullptr;
   std::shared_ptr<Document::Arena> arena_ = std::make_shared<Document::Arena>();
   std::vector<Node> children_;
   std::vector<Entry> fields_;
@@ -210,8 +275,8 @@ JsonReader::JsonReader() : impl_(std::make_unique<Impl>()) {}
 JsonReader::~JsonReader() = default;
 
 bool JsonReader::Read(const std::shared_ptr<const SourceFile>& file, DocumentText value,
-                      ReadResult* result) {
-  return impl_->Read(file, value, result);
+                      ReadResult* result, const UnreadKeys* unread) {
+  return impl_->Read(file, value, result, unread);
 }
 
 }  // namespace meshproof

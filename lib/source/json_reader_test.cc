@@ -95,6 +95,31 @@ TEST_CASE("JSON is read with exact places") {
   }
 }
 
+TEST_CASE("fields that nobody reads are left out, and the places of the others stay") {
+  const UnreadKeys unread = {"x", "long_name"};
+  struct Row {
+    std::string text;
+    std::string expected;
+  };
+  for (const Row& row : std::vector<Row>{
+           {R"({"a":1,"x":{"a":[1,{"b":2}]},"b":2})",
+            "0-35{1-4s\"<a>: 5-6i<1>, 29-32s\"<b>: 33-34i<2>}"},
+           {R"({"a":{"x":[1,2] } })", "0-19{1-4s\"<a>: 5-17{}}"},
+           {R"({"x":"}]","a":1})", "0-16{10-13s\"<a>: 14-15i<1>}"},
+           {R"({"x":1 })", "0-8{}"},
+           {R"([{"long_name":{}}])", "0-18[1-17{}]"},
+           {R"({"\u0078":1})", "0-12{1-9s\"<x>: 10-11i<1>}"},
+           {R"({"a":1,"a":2})", "0-13{1-4s\"<a>: 5-6i<1>, 7-10s\"<a>: 11-12i<2>}"},
+       }) {
+    CAPTURE(row.text);
+    auto file = std::make_shared<const SourceFile>("t.json", row.text);
+    ReadResult result;
+    REQUIRE(JsonReader().Read(file, {0, static_cast<uint32_t>(row.text.size())}, &result, &unread));
+    CHECK(DumpTree(*result.documents.at(0).root(), true) == row.expected);
+    CHECK(result.diagnostics.empty());
+  }
+}
+
 TEST_CASE("a broken value among JSON values costs only itself") {
   struct Row {
     std::string text;
