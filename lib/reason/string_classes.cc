@@ -669,7 +669,7 @@ class Builder {
     return true;
   }
 
-  Below& BelowOf(int prefix) { return below_[static_cast<size_t>(prefix + 1)]; }
+  Below& BelowOf(int prefix) { return below_[static_cast<size_t>(prefix) + 1]; }
   // Where the number of the class and one of a text that ends here is kept.
   uint32_t& ClassOf(const State& state) {
     if (state.node != kNoNode && trie_.exact(state.node)) {
@@ -826,7 +826,7 @@ class Builder {
       StringClasses::Class& own = out->classes[i];
       // An exact text has one prefix.
       size_t left = key.exact != kNoNode ? trie_.size() + 1 + static_cast<size_t>(key.exact)
-                                         : static_cast<size_t>(key.prefix + 1);
+                                         : static_cast<size_t>(key.prefix) + 1;
       own.left = number(&left_of[left], key, &lefts);
       own.right = number(&right_of[key.verdict], key, &rights);
     }
