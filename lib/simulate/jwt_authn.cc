@@ -398,7 +398,7 @@ class JwtAuthenticator::Verifier {
 
  public:
   // What a good token leaves behind: headers and the claims.
-  void Accept(const Provider& provider, const Json& payload, std::string encoded_payload) {
+  void Accept(const Provider& provider, const Json& payload, std::string_view encoded_payload) {
     accepted_ = &provider;
     const JwtProvider& config = *provider.config;
     HeaderMap& headers = stream_.headers;
