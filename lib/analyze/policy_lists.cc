@@ -92,12 +92,15 @@ class Collector {
 
 }  // namespace
 
-std::string_view HeaderOf(const PolicyList& list) {
+std::optional<std::string_view> HeaderOfKey(std::string_view key) {
   constexpr std::string_view kStart = "request.headers[";
-  if (list.condition == nullptr) return {};
-  std::string_view key = list.condition->key.value;
-  if (!key.starts_with(kStart) || !key.ends_with(']')) return {};
+  if (!key.starts_with(kStart) || !key.ends_with(']')) return std::nullopt;
   return key.substr(kStart.size(), key.size() - kStart.size() - 1);
+}
+
+std::string_view HeaderOf(const PolicyList& list) {
+  if (list.condition == nullptr) return {};
+  return HeaderOfKey(list.condition->key.value).value_or(std::string_view());
 }
 
 ListField FieldOf(const PolicyList& list) {

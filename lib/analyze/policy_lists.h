@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,7 +37,9 @@ enum class ListField {
   kOther
 };
 ListField FieldOf(const PolicyList& list);
-// "x-team" of `when request.headers[x-team]`.
+// "x-team" of `request.headers[x-team]`; nothing where the key is another one.
+std::optional<std::string_view> HeaderOfKey(std::string_view key);
+// The same of a list; "" where it is not about a header.
 std::string_view HeaderOf(const PolicyList& list);
 
 std::vector<PolicyList> ListsOf(const AuthorizationPolicy::Rule& rule);

@@ -328,11 +328,9 @@ bool FieldOf(std::string_view key, ConditionField* out) {
       return true;
     }
   }
-  constexpr std::string_view kHeader = "request.headers[";
   constexpr std::string_view kClaims = "request.auth.claims[";
-  if (key.starts_with(kHeader) && key.ends_with(']')) {
-    *out = {Field::kHeader, std::string(key.substr(kHeader.size()))};
-    out->name.pop_back();
+  if (auto header = HeaderOfKey(key)) {
+    *out = {Field::kHeader, std::string(*header)};
     return true;
   }
   if (key.starts_with(kClaims) && key.ends_with(']')) {

@@ -10,6 +10,7 @@
 #include <set>
 #include <utility>
 
+#include "analyze/policy_lists.h"
 #include "analyze/reach.h"
 #include "base/text.h"
 #include "proxy/inbound.h"
@@ -153,10 +154,7 @@ class Search {
     const AuthorizationPolicy::Rule& rule = policy_.rules[index];
     for (size_t k = 0; k < rule.when.size(); ++k) {
       const AuthorizationPolicy::Condition& condition = rule.when[k];
-      constexpr std::string_view kKey = "request.headers[";
-      if (!condition.key.value.starts_with(kKey) || !condition.key.value.ends_with(']')) continue;
-      std::string_view name = condition.key.value.substr(kKey.size());
-      name.remove_suffix(1);
+      const std::string_view name = HeaderOfKey(condition.key.value).value_or(std::string_view());
       if (name.empty() || name.front() == ':' || EqualsIgnoreCase(name, "host")) continue;
       const TextList& values = deny_ ? condition.values : condition.not_values;
       Query query;

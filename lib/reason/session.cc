@@ -4,6 +4,8 @@
 #include <limits>
 #include <unordered_map>
 
+#include "reason/numbers_hash.h"
+
 namespace meshproof {
 
 Session::Session(PortModel* port_model, const Budget& budget)
@@ -71,17 +73,7 @@ void Session::Group() {
       if (Denies(chain.model->rules[rule])) counts[chain.rules[rule]] = true;
     }
   }
-  struct Hash {
-    size_t operator()(const std::vector<uint64_t>& numbers) const {
-      uint64_t hash = 0x9E3779B97F4A7C15ULL;
-      for (uint64_t number : numbers) {
-        hash = (hash ^ number) * 0xBF58476D1CE4E5B9ULL;
-        hash ^= hash >> 29;
-      }
-      return static_cast<size_t>(hash);
-    }
-  };
-  std::unordered_map<std::vector<uint64_t>, uint32_t, Hash> known;
+  std::unordered_map<std::vector<uint64_t>, uint32_t, NumbersHash> known;
   std::vector<uint64_t> content;
   for (uint32_t slice = 0; slice < slices.count(); ++slice) {
     content.clear();

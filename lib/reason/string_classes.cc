@@ -14,6 +14,8 @@
 #include <map>
 #include <unordered_map>
 
+#include "reason/numbers_hash.h"
+
 namespace meshproof {
 namespace {
 
@@ -342,17 +344,6 @@ std::array<uint8_t, 256> FirstAlike(const std::vector<ByteSet>& sets) {
   }
   return alike;
 }
-
-struct NumbersHash {
-  size_t operator()(const std::vector<uint32_t>& numbers) const {
-    uint64_t hash = 0x9E3779B97F4A7C15ULL;
-    for (uint32_t number : numbers) {
-      hash = (hash ^ number) * 0xBF58476D1CE4E5B9ULL;
-      hash ^= hash >> 29;
-    }
-    return static_cast<size_t>(hash);
-  }
-};
 
 // The subset automaton, made as it is walked.
 class SubsetAutomaton {

@@ -17,7 +17,6 @@ namespace {
 
 using Field = Region::Field;
 
-constexpr std::string_view kHeaders = "request.headers[";
 constexpr std::string_view kClaims = "request.auth.claims[";
 
 bool IsStar(const TextList& list) {
@@ -36,9 +35,8 @@ std::optional<Region> AbsenceOf(const PolicyList& list) {
     return none(Field::kClaim, std::string(key.substr(kClaims.size() - 1)));
   }
   if (key.starts_with("request.auth.")) return Region::Not(Region::Is(Field::kToken));
-  if (key.starts_with(kHeaders) && key.ends_with(']')) {
-    std::string name(key.substr(kHeaders.size()));
-    name.pop_back();
+  if (auto header = HeaderOfKey(key)) {
+    std::string name(*header);
     static constexpr std::string_view kAlways[] = {":method", ":path",   ":authority",
                                                    "host",    ":scheme", "x-request-id"};
     bool always = std::any_of(std::begin(kAlways), std::end(kAlways),

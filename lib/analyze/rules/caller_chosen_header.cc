@@ -10,6 +10,7 @@
 
 #include "analyze/gateway_listeners.h"
 #include "analyze/names.h"
+#include "analyze/policy_lists.h"
 #include "analyze/reach.h"
 #include "analyze/rule.h"
 #include "base/text.h"
@@ -17,14 +18,7 @@
 namespace meshproof {
 namespace {
 
-constexpr std::string_view kHeaders = "request.headers[";
 constexpr size_t kMostSites = 3;  // that are asked for a request
-
-// "x-user" of "request.headers[x-user]"; "" for other keys.
-std::string HeaderOf(std::string_view key) {
-  if (!key.starts_with(kHeaders) || !key.ends_with(']')) return "";
-  return ToLower(key.substr(kHeaders.size(), key.size() - kHeaders.size() - 1));
-}
 
 // They say what is asked for, or are the proxy's own.
 bool IsOfTheRequest(std::string_view name) {
@@ -89,7 +83,8 @@ class Checker {
     if (caller) return;
     using Action = AuthorizationPolicy::Action;
     for (const AuthorizationPolicy::Condition& condition : rule.when) {
-      const std::string name = HeaderOf(condition.key.value);
+      const std::string name =
+          ToLower(HeaderOfKey(condition.key.value).value_or(std::string_view()));
       if (name.empty() || IsOfTheRequest(name) || from_token_.contains(name)) continue;
       const bool positive = !condition.values.empty();
       if (!positive && condition.not_values.empty()) continue;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "analyze/names.h"
+#include "analyze/policy_lists.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
 #include "base/text.h"
@@ -27,14 +28,12 @@ using Headers = std::map<std::string, std::vector<Reader>, std::less<>>;
 // Headers that the rules of a policy read, by lower-case name.
 Headers HeadersReadBy(const AuthorizationPolicy& policy) {
   Headers headers;
-  constexpr std::string_view kPrefix = "request.headers[";
   for (const AuthorizationPolicy::Rule& rule : policy.rules) {
     for (const AuthorizationPolicy::Condition& condition : rule.when) {
-      std::string_view key = condition.key.value;
-      if (!key.starts_with(kPrefix) || !key.ends_with(']')) continue;
-      key = key.substr(kPrefix.size(), key.size() - kPrefix.size() - 1);
-      headers[ToLower(key)].push_back({&policy.meta, condition.key.span,
-                                       policy.action == AuthorizationPolicy::Action::kCustom});
+      auto header = HeaderOfKey(condition.key.value);
+      if (!header) continue;
+      headers[ToLower(*header)].push_back({&policy.meta, condition.key.span,
+                                           policy.action == AuthorizationPolicy::Action::kCustom});
     }
   }
   return headers;
