@@ -23,7 +23,7 @@ std::string ObjectKey(std::string_view kind, std::string_view ns, std::string_vi
 }
 
 // A text that the matcher takes; "" where that is not plain.
-std::string Example(std::string_view pattern) {
+std::string ExampleOf(std::string_view pattern) {
   if (pattern == "*") return "x";
   if (pattern.find('{') != std::string_view::npos) return "";
   std::string text(pattern);
@@ -205,9 +205,9 @@ std::optional<Case> RequestOf(const AmbientView& view, const Analysis& analysis,
       const auto number = ParseUnsigned(value.value);
       if (port == 0 && number && *number <= 65535) port = static_cast<int>(*number);
     }
-    if (method.empty() && !to.methods.empty()) method = Example(to.methods.values[0].value);
-    if (path.empty() && !to.paths.empty()) path = Example(to.paths.values[0].value);
-    if (host.empty() && !to.hosts.empty()) host = Example(to.hosts.values[0].value);
+    if (method.empty() && !to.methods.empty()) method = ExampleOf(to.methods.values[0].value);
+    if (path.empty() && !to.paths.empty()) path = ExampleOf(to.paths.values[0].value);
+    if (host.empty() && !to.hosts.empty()) host = ExampleOf(to.hosts.values[0].value);
   }
   for (const InboundPort& inbound : ports) {
     if (port == 0 || inbound.port == port) {

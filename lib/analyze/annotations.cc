@@ -14,7 +14,7 @@ namespace {
 
 using Status = KnownKey::Status;
 
-std::string Quoted(std::string_view text) {
+std::string QuotedStart(std::string_view text) {
   return "`" + std::string(text.substr(0, 60)) + "`";
 }
 
@@ -22,7 +22,7 @@ std::string PortList(std::string_view value) {
   if (TrimSpace(value).empty()) return {};
   for (std::string_view piece : Split(value, ',')) {
     auto port = ParseUnsigned(TrimSpace(piece));
-    if (!port || *port > 65535) return Quoted(piece) + " is no port";
+    if (!port || *port > 65535) return QuotedStart(piece) + " is no port";
   }
   return {};
 }
@@ -35,7 +35,7 @@ std::string BlockList(std::string_view value) {
   if (value.empty()) return {};
   for (std::string_view piece : Split(value, ',')) {
     if (piece.find('/') == std::string_view::npos || !ParseCidr(piece)) {
-      return Quoted(piece) + " is no block of addresses (10.0.0.0/8)";
+      return QuotedStart(piece) + " is no block of addresses (10.0.0.0/8)";
     }
   }
   return {};
@@ -47,27 +47,27 @@ std::string BlocksOrStar(std::string_view value) {
 
 std::string Port(std::string_view value) {
   auto port = ParseUnsigned(TrimSpace(value));
-  return port && *port <= 65535 ? "" : Quoted(value) + " is no port";
+  return port && *port <= 65535 ? "" : QuotedStart(value) + " is no port";
 }
 
-std::string Number(std::string_view value) {
+std::string NumberValue(std::string_view value) {
   auto number = ParseUnsigned(value);
-  return number && *number <= 0xFFFFFFFFUL ? "" : Quoted(value) + " is no number";
+  return number && *number <= 0xFFFFFFFFUL ? "" : QuotedStart(value) + " is no number";
 }
 
 std::string Boolean(std::string_view value) {
-  return ParseGoBool(value) ? "" : Quoted(value) + " is no boolean";
+  return ParseGoBool(value) ? "" : QuotedStart(value) + " is no boolean";
 }
 
 std::string Interception(std::string_view value) {
   return value == "REDIRECT" || value == "TPROXY" || value == "NONE"
              ? ""
-             : Quoted(value) + " is none of REDIRECT, TPROXY and NONE";
+             : QuotedStart(value) + " is none of REDIRECT, TPROXY and NONE";
 }
 
-std::string Injection(std::string_view value) {
+std::string InjectionValue(std::string_view value) {
   return value == "enabled" || value == "disabled" ? ""
-                                                   : Quoted(value) +
+                                                   : QuotedStart(value) +
                                                          " is neither enabled nor disabled, "
                                                          "so nothing is injected by it";
 }
@@ -75,24 +75,25 @@ std::string Injection(std::string_view value) {
 std::string InjectLabel(std::string_view value) {
   return value == "true" || value == "false"
              ? ""
-             : Quoted(value) + " is neither true nor false, so the label decides nothing";
+             : QuotedStart(value) + " is neither true nor false, so the label decides nothing";
 }
 
 std::string DataplaneMode(std::string_view value) {
   return value == "ambient" || value == "none" || value == "legacy"
              ? ""
-             : Quoted(value) + " is neither ambient nor none, so nothing is enrolled by it";
+             : QuotedStart(value) + " is neither ambient nor none, so nothing is enrolled by it";
 }
 
 std::string WaypointFor(std::string_view value) {
   return value == "all" || value == "service" || value == "workload" || value == "none"
              ? ""
-             : Quoted(value) + " is none of service, workload, all and none";
+             : QuotedStart(value) + " is none of service, workload, all and none";
 }
 
 std::string TlsMode(std::string_view value) {
-  return value == "istio" || value == "disabled" ? ""
-                                                 : Quoted(value) + " is neither istio nor disabled";
+  return value == "istio" || value == "disabled"
+             ? ""
+             : QuotedStart(value) + " is neither istio nor disabled";
 }
 
 constexpr std::string_view kPod = "Pod";
@@ -130,9 +131,11 @@ constexpr KnownKey kAnnotations[] = {
     {"proxy.istio.io/config", kPod},
     {"proxy.istio.io/overrides", kPod},
     {"readiness.status.sidecar.istio.io/applicationPorts", kPod, Status::kAlpha},
-    {"readiness.status.sidecar.istio.io/failureThreshold", kPod, Status::kAlpha, false, Number},
-    {"readiness.status.sidecar.istio.io/initialDelaySeconds", kPod, Status::kAlpha, false, Number},
-    {"readiness.status.sidecar.istio.io/periodSeconds", kPod, Status::kAlpha, false, Number},
+    {"readiness.status.sidecar.istio.io/failureThreshold", kPod, Status::kAlpha, false,
+     NumberValue},
+    {"readiness.status.sidecar.istio.io/initialDelaySeconds", kPod, Status::kAlpha, false,
+     NumberValue},
+    {"readiness.status.sidecar.istio.io/periodSeconds", kPod, Status::kAlpha, false, NumberValue},
     {"sidecar.istio.io/agentLogLevel", kPod, Status::kAlpha},
     {"sidecar.istio.io/bootstrapOverride", kPod, Status::kAlpha, true},
     {"sidecar.istio.io/componentLogLevel", kPod, Status::kAlpha},
@@ -178,7 +181,7 @@ constexpr KnownKey kAnnotations[] = {
 // Labels; those without effect on security are left out.
 constexpr KnownKey kLabels[] = {
     {"gateway.networking.k8s.io/gateway-name", ""},
-    {"istio-injection", "Namespace", Status::kStable, true, Injection},
+    {"istio-injection", "Namespace", Status::kStable, true, InjectionValue},
     {"istio.io/dataplane-mode", "Namespace Pod", Status::kStable, true, DataplaneMode},
     {"istio.io/gateway-name", "", Status::kDeprecated, false, nullptr,
      "`gateway.networking.k8s.io/gateway-name`"},

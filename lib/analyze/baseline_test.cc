@@ -4,7 +4,7 @@
 
 #include "analyze/analyze_text.h"
 
-namespace meshproof {
+namespace meshproof::baseline_test {
 namespace {
 
 using List = std::vector<std::string>;
@@ -159,4 +159,4 @@ TEST_CASE("baseline: files that cannot be used") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::baseline_test

@@ -13,7 +13,7 @@
 #include "analyze/driver.h"
 #include "source/source.h"
 
-namespace meshproof {
+namespace meshproof::book_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -113,4 +113,4 @@ TEST_CASE("mistakes of a real mesh are found with what comes of them") {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::book_test

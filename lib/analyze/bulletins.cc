@@ -248,7 +248,7 @@ std::vector<Bulletin> MakeBulletins() {
       {"2021-007",
        "CVE-2021-34824",
        Trigger::kCredential,
-       {{8, kNever}, {9, 6}, {10, 2}},
+       {{8, kNotFixed}, {9, 6}, {10, 2}},
        false,
        "any client of istiod can read the private key out of its cache",
        {}},
@@ -299,12 +299,12 @@ std::optional<Release> ParseRelease(std::string_view text) {
     return value;
   };
   auto minor = number();
-  if (!minor || *minor >= kNever) return std::nullopt;
+  if (!minor || *minor >= kNotFixed) return std::nullopt;
   Release release{static_cast<unsigned>(*minor), std::nullopt};
   if (text.starts_with('.')) {
     text.remove_prefix(1);
     auto patch = number();
-    if (patch && *patch < kNever) release.patch = static_cast<unsigned>(*patch);
+    if (patch && *patch < kNotFixed) release.patch = static_cast<unsigned>(*patch);
   }
   return release;
 }
@@ -321,7 +321,7 @@ std::optional<std::string> FixFor(const Bulletin& bulletin, const Release& relea
   }
   for (const Fix& fix : bulletin.fixes) {
     if (fix.minor != release.minor) continue;
-    if (fix.patch == kNever) return "";
+    if (fix.patch == kNotFixed) return "";
     if (!release.patch || *release.patch >= fix.patch) return std::nullopt;
     return "1." + std::to_string(fix.minor) + "." + std::to_string(fix.patch);
   }

@@ -48,9 +48,9 @@ enum class Trigger {
 
 struct Fix {
   unsigned minor = 0;
-  unsigned patch = 0;  // the first release of that minor without the flaw; kNever = none has
+  unsigned patch = 0;  // the first release of that minor without the flaw; kNotFixed = none has
 };
-inline constexpr unsigned kNever = 1000;
+inline constexpr unsigned kNotFixed = 1000;
 
 struct Bulletin {
   std::string_view id;    // "2026-001"

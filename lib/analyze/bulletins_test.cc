@@ -8,7 +8,7 @@
 #include "analyze/driver.h"
 #include "source/source.h"
 
-namespace meshproof {
+namespace meshproof::bulletins_test {
 namespace {
 
 std::string ReleaseText(std::string_view written) {
@@ -42,7 +42,7 @@ TEST_CASE("releases as people and image tags write them") {
 
 TEST_CASE("which releases a bulletin concerns") {
   Bulletin bulletin;
-  bulletin.fixes = {{8, kNever}, {9, 6}, {10, 2}};
+  bulletin.fixes = {{8, kNotFixed}, {9, 6}, {10, 2}};
   CHECK(FixOf(bulletin, "1.7.9") == "not affected");
   CHECK(FixOf(bulletin, "1.8.99") == "no fix");
   CHECK(FixOf(bulletin, "1.9.5") == "1.9.6");
@@ -110,4 +110,4 @@ TEST_CASE("a release that the user states") {
   CHECK(count("1.29.2") == std::multiset<std::string>{"info"});
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::bulletins_test

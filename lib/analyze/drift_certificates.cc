@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "analyze/drift_standing.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "proxy/dump_certificates.h"
@@ -15,11 +16,6 @@
 
 namespace meshproof {
 namespace {
-
-std::string WhoOf(const ProxyDump& dump) {
-  if (dump.config->workload.empty()) return dump.file;
-  return dump.config->ns + "/" + (dump.pod.empty() ? dump.config->workload : dump.pod);
-}
 
 // Whose certificate is looked at.
 struct Holder {

@@ -21,7 +21,7 @@
 namespace meshproof {
 namespace {
 
-using Kind = FilterOverride::Kind;
+using OverrideKind = FilterOverride::Kind;
 
 // The filters of a chain that an override of this name changes.
 bool Changes(const ChainView& view, const FilterOverride& change) {
@@ -39,8 +39,8 @@ bool Changes(const ChainView& view, const FilterOverride& change) {
 }
 
 bool MayDecide(const FilterOverride& change) {
-  return change.kind == Kind::kDisabled || change.kind == Kind::kRbac ||
-         change.kind == Kind::kJwtRequirement || change.kind == Kind::kOpaque;
+  return change.kind == OverrideKind::kDisabled || change.kind == OverrideKind::kRbac ||
+         change.kind == OverrideKind::kJwtRequirement || change.kind == OverrideKind::kOpaque;
 }
 
 // What says of an override where it stands.
@@ -74,11 +74,11 @@ std::string PlaceName(const Place& place) {
 
 std::string ChangeText(const FilterOverride& change) {
   switch (change.kind) {
-    case Kind::kDisabled:
+    case OverrideKind::kDisabled:
       return "switches filter `" + change.filter + "` off";
-    case Kind::kRbac:
+    case OverrideKind::kRbac:
       return "gives filter `" + change.filter + "` other rules";
-    case Kind::kJwtRequirement:
+    case OverrideKind::kJwtRequirement:
       return "gives filter `" + change.filter + "` requirement `" + change.requirement + "`";
     default:
       return "changes filter `" + change.filter + "` in a way that cannot be seen through";
@@ -191,7 +191,8 @@ class OverrideComparer {
     Found& found = found_[ChangeText(change)];
     found.places.insert(PlaceName(place) + " on " + PortText(*pair.got.chain));
     if (!found.evidence.empty()) return found;
-    const bool rules = change.kind == Kind::kRbac || change.kind == Kind::kJwtRequirement;
+    const bool rules =
+        change.kind == OverrideKind::kRbac || change.kind == OverrideKind::kJwtRequirement;
     found.code = rules ? "MP0902" : "MP0904";
     found.evidence = evidence;
     found.span = change.span;

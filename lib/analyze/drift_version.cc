@@ -9,28 +9,28 @@
 namespace meshproof {
 namespace {
 
-struct Release {
+struct ProxyRelease {
   unsigned long minor = 0, patch = 0;  // of 1.x
 };
 
 // "1.22.3", "1.22.3-distroless", "1.22"; nothing for anything else.
-std::optional<Release> ParseRelease(std::string_view text) {
+std::optional<ProxyRelease> ParseProxyRelease(std::string_view text) {
   text = text.substr(0, text.find('-'));
   auto parts = Split(text, '.');
   if (parts.size() < 2 || parts.size() > 3 || parts[0] != "1") return std::nullopt;
   auto minor = ParseUnsigned(parts[1]);
   auto patch = parts.size() == 3 ? ParseUnsigned(parts[2]) : std::optional<unsigned long>(0);
   if (!minor || !patch) return std::nullopt;
-  return Release{*minor, *patch};
+  return ProxyRelease{*minor, *patch};
 }
 
 // The releases that brought a change: the first of its minor and those that it was put back into.
 struct Change {
   std::string_view since;
-  std::array<Release, 4> releases;
+  std::array<ProxyRelease, 4> releases;
   size_t count;
 
-  bool In(const Release& release) const {
+  bool In(const ProxyRelease& release) const {
     unsigned long newest = 0;
     for (size_t i = 0; i < count; ++i) {
       newest = std::max(newest, releases[i].minor);
@@ -50,9 +50,10 @@ constexpr Change kQuotedAccounts = {"1.27.9, 1.28.6, 1.29.2", {{{27, 9}, {28, 6}
 constexpr Change kQuotedNamespaces = {"1.28.7, 1.29.3", {{{28, 7}, {29, 3}}}, 2};
 constexpr Change kTrustDomains = {"1.30.2", {{{30, 2}}}, 1};
 
-class Finder {
+class VersionFinder {
  public:
-  Finder(Release release, std::vector<VersionDifference>* out) : release_(release), out_(out) {}
+  VersionFinder(ProxyRelease release, std::vector<VersionDifference>* out)
+      : release_(release), out_(out) {}
 
   void Check(const AuthorizationPolicy& policy) {
     object_ = &policy.meta;
@@ -148,7 +149,7 @@ class Finder {
     }
   }
 
-  Release release_;
+  ProxyRelease release_;
   std::vector<VersionDifference>* out_;
   const ObjectMeta* object_ = nullptr;
 };
@@ -158,9 +159,9 @@ class Finder {
 std::vector<VersionDifference> FindVersionDifferences(const Mesh& mesh, const Workload& workload,
                                                       std::string_view istio_version) {
   std::vector<VersionDifference> found;
-  auto release = ParseRelease(istio_version);
+  auto release = ParseProxyRelease(istio_version);
   if (!release) return found;
-  Finder finder(*release, &found);
+  VersionFinder finder(*release, &found);
   // Also those that do not apply today: without its targetRefs a policy applies to others.
   auto near = [&](const ObjectMeta& meta) {
     return meta.ns == workload.ns || meta.ns == mesh.config().root_namespace;

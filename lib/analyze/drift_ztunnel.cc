@@ -47,7 +47,7 @@ std::string TextOf(const ZtunnelPort& port) {
 }
 
 template <typename T>
-std::string Field(const char* name, const std::vector<T>& values) {
+std::string FieldText(const char* name, const std::vector<T>& values) {
   if (values.empty()) return "";
   std::vector<std::string> texts;
   for (const T& value : values) texts.push_back(TextOf(value));
@@ -56,15 +56,18 @@ std::string Field(const char* name, const std::vector<T>& values) {
 
 std::string TextOf(const ZtunnelMatch& match) {
   if (match.empty()) return "never";
-  return Field("namespaces", match.namespaces) + Field("notNamespaces", match.not_namespaces) +
-         Field("principals", match.principals) + Field("notPrincipals", match.not_principals) +
-         Field("serviceAccounts", match.service_accounts) +
-         Field("notServiceAccounts", match.not_service_accounts) +
-         Field("sourceIps", match.source_ips) + Field("notSourceIps", match.not_source_ips) +
-         Field("destinationIps", match.destination_ips) +
-         Field("notDestinationIps", match.not_destination_ips) +
-         Field("destinationPorts", match.destination_ports) +
-         Field("notDestinationPorts", match.not_destination_ports);
+  return FieldText("namespaces", match.namespaces) +
+         FieldText("notNamespaces", match.not_namespaces) +
+         FieldText("principals", match.principals) +
+         FieldText("notPrincipals", match.not_principals) +
+         FieldText("serviceAccounts", match.service_accounts) +
+         FieldText("notServiceAccounts", match.not_service_accounts) +
+         FieldText("sourceIps", match.source_ips) +
+         FieldText("notSourceIps", match.not_source_ips) +
+         FieldText("destinationIps", match.destination_ips) +
+         FieldText("notDestinationIps", match.not_destination_ips) +
+         FieldText("destinationPorts", match.destination_ports) +
+         FieldText("notDestinationPorts", match.not_destination_ports);
 }
 
 // Rules OR'd, their clauses AND'ed, a clause's matches OR'd.

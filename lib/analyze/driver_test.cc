@@ -8,7 +8,7 @@
 
 #include "analyze/analyze_text.h"
 
-namespace meshproof {
+namespace meshproof::driver_test {
 namespace {
 
 using List = std::vector<std::string>;
@@ -167,4 +167,4 @@ TEST_CASE("driver: the fingerprint is of code, object and field, not of lines or
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::driver_test

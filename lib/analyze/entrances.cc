@@ -35,9 +35,10 @@ std::string SampleAuthority(const VirtualHost& host, const FilterChain& chain) {
   return SampleHost(chain.match.server_names.empty() ? "*" : chain.match.server_names.front());
 }
 
-class Finder {
+class EntranceFinder {
  public:
-  Finder(const Analysis& analysis, std::vector<Entrance>* out) : analysis_(analysis), out_(*out) {}
+  EntranceFinder(const Analysis& analysis, std::vector<Entrance>* out)
+      : analysis_(analysis), out_(*out) {}
 
   void Visit(const Workload& gateway, bool inside) {
     Entrance entrance;
@@ -128,7 +129,7 @@ Facing FacingOf(const Analysis& analysis, const Workload& gateway) {
 
 std::vector<Entrance> FindEntrances(const Analysis& analysis, bool inside) {
   std::vector<Entrance> entrances;
-  Finder finder(analysis, &entrances);
+  EntranceFinder finder(analysis, &entrances);
   for (const Workload& workload : analysis.mesh.workloads()) {
     if (workload.mode == ProxyMode::kGateway) finder.Visit(workload, inside);
   }

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-namespace meshproof {
+namespace meshproof::names_test {
 
 TEST_CASE("a slip of the keyboard is told from another name of the family") {
   struct Row {
@@ -49,4 +49,4 @@ TEST_CASE("the group is what stands before the slash") {
   CHECK(GroupOfVersion("v1").empty());
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::names_test

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-namespace meshproof {
+namespace meshproof::pem_test {
 
 TEST_CASE("a PEM block is known by its form") {
   // A DER sequence that holds the integer 1.
@@ -23,4 +23,4 @@ TEST_CASE("a PEM block is known by its form") {
         "its PEM block holds no ASN.1 structure");
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::pem_test

@@ -27,7 +27,7 @@ Match Both(Match a, Match b) {
   return std::min(a, b);
 }
 
-struct Rule {
+struct LiveRule {
   const AuthorizationPolicy* policy = nullptr;
   const AuthorizationPolicy::Rule* rule = nullptr;
   std::vector<PolicyList> lists;
@@ -132,7 +132,7 @@ Match MatchList(const PolicyList& list, std::string_view policy_ns, const Sample
 }
 
 // Of the blocks of a kind any one has to hold; of the conditions all.
-Match MatchRule(const Rule& rule, const Sample& sample) {
+Match MatchRule(const LiveRule& rule, const Sample& sample) {
   Match all = Match::kYes;
   const void* block = nullptr;
   bool of_source = false;
@@ -209,7 +209,7 @@ void SetPrincipal(std::string_view principal, Sample* sample) {
 
 // Takes value number `choice` (of each list, as far as it goes) of the first source, the first
 // operation and the conditions into the sample; `negative`: what they exclude.
-void Adopt(const Rule& rule, size_t choice, bool negative, Sample* sample) {
+void Adopt(const LiveRule& rule, size_t choice, bool negative, Sample* sample) {
   const AuthorizationPolicy::Source* source = nullptr;
   const AuthorizationPolicy::Operation* operation = nullptr;
   for (const PolicyList& list : rule.lists) {
@@ -267,17 +267,17 @@ class Prover {
     // More are compared by the diagrams, which know what touches what.
     constexpr size_t kMost = 100;
     if (allow_.size() + deny_.size() + custom_.size() > kMost) return false;
-    auto all = [](const std::vector<Rule>& rules, auto is_alive) {
+    auto all = [](const std::vector<LiveRule>& rules, auto is_alive) {
       return std::all_of(rules.begin(), rules.end(), is_alive);
     };
-    return all(allow_, [&](const Rule& rule) { return IsAliveAllow(rule); }) &&
-           all(deny_, [&](const Rule& rule) { return IsAliveDeny(rule); }) &&
-           all(custom_, [&](const Rule& rule) { return IsAliveCustom(rule); });
+    return all(allow_, [&](const LiveRule& rule) { return IsAliveAllow(rule); }) &&
+           all(deny_, [&](const LiveRule& rule) { return IsAliveDeny(rule); }) &&
+           all(custom_, [&](const LiveRule& rule) { return IsAliveCustom(rule); });
   }
 
  private:
   static void Collect(const std::vector<const AuthorizationPolicy*>& policies,
-                      std::vector<Rule>* rules) {
+                      std::vector<LiveRule>* rules) {
     for (const AuthorizationPolicy* policy : policies) {
       if (policy->dry_run) continue;
       for (const AuthorizationPolicy::Rule& rule : policy->rules) {
@@ -286,9 +286,9 @@ class Prover {
     }
   }
 
-  static bool MatchesOnly(const std::vector<Rule>& rules, const Rule* wanted,
+  static bool MatchesOnly(const std::vector<LiveRule>& rules, const LiveRule* wanted,
                           const Sample& sample) {
-    return std::all_of(rules.begin(), rules.end(), [&](const Rule& rule) {
+    return std::all_of(rules.begin(), rules.end(), [&](const LiveRule& rule) {
       Match match = MatchRule(rule, sample);
       return match == (&rule == wanted ? Match::kYes : Match::kNo);
     });
@@ -297,7 +297,8 @@ class Prover {
   // Whether some request made of what a rule names, and where it names nothing of what `below`
   // names, is as `is_wanted` says.
   template <typename IsWanted>
-  bool Try(const Sample& start, const Rule* below, const Rule& rule, IsWanted is_wanted) const {
+  bool Try(const Sample& start, const LiveRule* below, const LiveRule& rule,
+           IsWanted is_wanted) const {
     constexpr size_t kChoices = 4;
     for (size_t other = 0; other < (below != nullptr ? kChoices : 1); ++other) {
       for (size_t choice = 0; choice < kChoices; ++choice) {
@@ -324,36 +325,36 @@ class Prover {
     return false;
   }
 
-  bool IsAliveAllow(const Rule& rule) const {
+  bool IsAliveAllow(const LiveRule& rule) const {
     auto decides = [&](const Sample& sample) {
       return MatchesOnly(allow_, &rule, sample) && MatchesOnly(deny_, nullptr, sample);
     };
     if (Try({}, nullptr, rule, decides)) return true;
     // Where everybody else is denied.
     Sample excepted;
-    for (const Rule& deny : deny_) Adopt(deny, 0, true, &excepted);
+    for (const LiveRule& deny : deny_) Adopt(deny, 0, true, &excepted);
     return Try(excepted, nullptr, rule, decides);
   }
 
-  bool IsAliveDeny(const Rule& rule) const {
+  bool IsAliveDeny(const LiveRule& rule) const {
     auto decides = [&](const Sample& sample) {
       return MatchesOnly(deny_, &rule, sample) &&
-             (!any_allow_ || std::any_of(allow_.begin(), allow_.end(), [&](const Rule& allow) {
+             (!any_allow_ || std::any_of(allow_.begin(), allow_.end(), [&](const LiveRule& allow) {
                return MatchRule(allow, sample) == Match::kYes;
              }));
     };
     if (Try({}, nullptr, rule, decides)) return true;
     return std::any_of(allow_.begin(), allow_.end(),
-                       [&](const Rule& allow) { return Try({}, &allow, rule, decides); });
+                       [&](const LiveRule& allow) { return Try({}, &allow, rule, decides); });
   }
 
-  bool IsAliveCustom(const Rule& rule) const {
+  bool IsAliveCustom(const LiveRule& rule) const {
     return Try({}, nullptr, rule,
                [&](const Sample& sample) { return MatchRule(rule, sample) == Match::kYes; });
   }
 
   std::vector<int> ports_;
-  std::vector<Rule> allow_, deny_, custom_;
+  std::vector<LiveRule> allow_, deny_, custom_;
   bool any_allow_ = false;
 };
 

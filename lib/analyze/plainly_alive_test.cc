@@ -7,7 +7,7 @@
 #include "reason/reason.h"
 #include "reason/reason_testing.h"
 
-namespace meshproof {
+namespace meshproof::plainly_alive_test {
 namespace {
 
 bool AllAlive(const Mesh& mesh, const Workload& workload) {
@@ -106,4 +106,4 @@ TEST_CASE("what is taken to be alive is alive by the diagrams") {
   CHECK(taken > 10);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::plainly_alive_test

@@ -16,7 +16,7 @@ Subject SubjectOfKey(std::string_view key) {
   return Subject::kOther;
 }
 
-class Collector {
+class ListCollector {
  public:
   std::vector<PolicyList> Collect(const AuthorizationPolicy::Rule& rule) {
     for (size_t i = 0; i < rule.from.size(); ++i) AddSource(rule.from[i], i);
@@ -128,7 +128,7 @@ ListField FieldOf(const PolicyList& list) {
 }
 
 std::vector<PolicyList> ListsOf(const AuthorizationPolicy::Rule& rule) {
-  return Collector().Collect(rule);
+  return ListCollector().Collect(rule);
 }
 
 bool IsHttpOnly(const PolicyList& list) {

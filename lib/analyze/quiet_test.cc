@@ -14,7 +14,7 @@
 #include "base/text.h"
 #include "source/source.h"
 
-namespace meshproof {
+namespace meshproof::quiet_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -83,4 +83,4 @@ TEST_CASE("valid meshes stay quiet") {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::quiet_test

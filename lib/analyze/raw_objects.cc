@@ -7,18 +7,18 @@
 namespace meshproof {
 namespace {
 
-std::string_view TextOf(const Node* node) {
+std::string_view ScalarText(const Node* node) {
   return node != nullptr && node->kind == NodeKind::kScalar ? node->text : std::string_view();
 }
 
-class Collector {
+class ObjectCollector {
  public:
-  explicit Collector(std::vector<RawObject>* objects) : objects_(*objects) {}
+  explicit ObjectCollector(std::vector<RawObject>* objects) : objects_(*objects) {}
 
   void Visit(const Node& node, const SourceFile* file, int depth) {
     constexpr int kDeepest = 8;
     if (!node.IsMapping() || depth > kDeepest) return;
-    std::string_view kind = TextOf(node.Find("kind"));
+    std::string_view kind = ScalarText(node.Find("kind"));
     if (kind.empty()) return;
     const Node* items = kind.ends_with("List") ? node.Find("items") : nullptr;
     if (items != nullptr && items->IsSequence()) {
@@ -27,10 +27,10 @@ class Collector {
     }
     RawObject object;
     object.kind = kind;
-    object.api_version = TextOf(node.Find("apiVersion"));
+    object.api_version = ScalarText(node.Find("apiVersion"));
     const Node* name = NodeAt(&node, {"metadata", "name"});
-    object.name = TextOf(name);
-    object.ns = TextOf(NodeAt(&node, {"metadata", "namespace"}));
+    object.name = ScalarText(name);
+    object.ns = ScalarText(NodeAt(&node, {"metadata", "namespace"}));
     object.node = &node;
     object.file = file;
     object.span = SpanOf(file, name != nullptr ? *name : node.entries().front().key);
@@ -112,7 +112,7 @@ std::vector<RawObject> ObjectsOf(const std::vector<RawObject>& objects,
 
 std::vector<RawObject> ReadRawObjects(const Model& model) {
   std::vector<RawObject> objects;
-  Collector collector(&objects);
+  ObjectCollector collector(&objects);
   for (const ParsedFile& file : model.files) {
     for (const Document& document : file.documents) {
       if (document.root() != nullptr) collector.Visit(*document.root(), &document.file(), 0);

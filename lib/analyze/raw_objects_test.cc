@@ -4,7 +4,7 @@
 
 #include "source/source.h"
 
-namespace meshproof {
+namespace meshproof::raw_objects_test {
 namespace {
 
 constexpr const char* kText =
@@ -83,4 +83,4 @@ TEST_CASE("content is the same whatever the order of keys") {
   CHECK_FALSE(SameContent(root(a), root(d)));
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::raw_objects_test

@@ -299,10 +299,10 @@ const std::vector<RuleFate>& Reach::Fates() const {
 
 namespace {
 
-using Field = Region::Field;
+using RegionField = Region::Field;
 
-void AddList(Field field, const TextList& values, const TextList& excluded, std::string_view ns,
-             bool positive, std::vector<Region>* all) {
+void AddList(RegionField field, const TextList& values, const TextList& excluded,
+             std::string_view ns, bool positive, std::vector<Region>* all) {
   if (!values.empty()) all->push_back(AnyOfField(field, values, ns));
   if (!positive && !excluded.empty()) {
     all->push_back(Region::Not(AnyOfField(field, excluded, ns)));
@@ -311,16 +311,19 @@ void AddList(Field field, const TextList& values, const TextList& excluded, std:
 
 // The claims of "request.auth.claims[a][b]" as Region names them: "[a][b]".
 struct ConditionField {
-  Field field;
+  RegionField field;
   std::string name;
 };
 
 bool FieldOf(std::string_view key, ConditionField* out) {
-  static constexpr std::pair<std::string_view, Field> kPlain[] = {
-      {"source.ip", Field::kSourceIp},         {"remote.ip", Field::kRemoteIp},
-      {"source.namespace", Field::kNamespace}, {"source.serviceAccount", Field::kServiceAccount},
-      {"source.principal", Field::kIdentity},  {"request.auth.principal", Field::kRequestPrincipal},
-      {"connection.sni", Field::kServerName},
+  static constexpr std::pair<std::string_view, RegionField> kPlain[] = {
+      {"source.ip", RegionField::kSourceIp},
+      {"remote.ip", RegionField::kRemoteIp},
+      {"source.namespace", RegionField::kNamespace},
+      {"source.serviceAccount", RegionField::kServiceAccount},
+      {"source.principal", RegionField::kIdentity},
+      {"request.auth.principal", RegionField::kRequestPrincipal},
+      {"connection.sni", RegionField::kServerName},
   };
   for (const auto& [name, field] : kPlain) {
     if (key == name) {
@@ -330,15 +333,15 @@ bool FieldOf(std::string_view key, ConditionField* out) {
   }
   constexpr std::string_view kClaims = "request.auth.claims[";
   if (auto header = HeaderOfKey(key)) {
-    *out = {Field::kHeader, std::string(*header)};
+    *out = {RegionField::kHeader, std::string(*header)};
     return true;
   }
   if (key.starts_with(kClaims) && key.ends_with(']')) {
-    *out = {Field::kClaim, std::string(key.substr(kClaims.size() - 1))};
+    *out = {RegionField::kClaim, std::string(key.substr(kClaims.size() - 1))};
     return true;
   }
   if (key == "request.auth.audiences" || key == "request.auth.presenter") {
-    *out = {Field::kClaim, key == "request.auth.audiences" ? "[aud]" : "[azp]"};
+    *out = {RegionField::kClaim, key == "request.auth.audiences" ? "[aud]" : "[azp]"};
     return true;
   }
   return false;
@@ -350,7 +353,7 @@ Region AnyOfField(Region::Field field, const TextList& values, std::string_view 
   std::vector<Region> any;
   for (const Text& text : values.values) {
     std::string value(text.value);
-    if (field == Field::kServiceAccount && value.find('/') == std::string::npos) {
+    if (field == RegionField::kServiceAccount && value.find('/') == std::string::npos) {
       value = std::string(ns) + "/" + value;
     }
     any.push_back(Region::Is(field, std::move(value)));
@@ -360,26 +363,26 @@ Region AnyOfField(Region::Field field, const TextList& values, std::string_view 
 
 Region RegionOf(const AuthorizationPolicy::Source& source, std::string_view ns, bool positive) {
   std::vector<Region> all;
-  auto add = [&](Field field, const TextList& values, const TextList& excluded) {
+  auto add = [&](RegionField field, const TextList& values, const TextList& excluded) {
     AddList(field, values, excluded, ns, positive, &all);
   };
-  add(Field::kIdentity, source.principals, source.not_principals);
-  add(Field::kRequestPrincipal, source.request_principals, source.not_request_principals);
-  add(Field::kNamespace, source.namespaces, source.not_namespaces);
-  add(Field::kServiceAccount, source.service_accounts, source.not_service_accounts);
-  add(Field::kSourceIp, source.ip_blocks, source.not_ip_blocks);
-  add(Field::kRemoteIp, source.remote_ip_blocks, source.not_remote_ip_blocks);
+  add(RegionField::kIdentity, source.principals, source.not_principals);
+  add(RegionField::kRequestPrincipal, source.request_principals, source.not_request_principals);
+  add(RegionField::kNamespace, source.namespaces, source.not_namespaces);
+  add(RegionField::kServiceAccount, source.service_accounts, source.not_service_accounts);
+  add(RegionField::kSourceIp, source.ip_blocks, source.not_ip_blocks);
+  add(RegionField::kRemoteIp, source.remote_ip_blocks, source.not_remote_ip_blocks);
   return Region::And(std::move(all));
 }
 
 Region RegionOf(const AuthorizationPolicy::Operation& operation, bool positive) {
   std::vector<Region> all;
-  auto add = [&](Field field, const TextList& values, const TextList& excluded) {
+  auto add = [&](RegionField field, const TextList& values, const TextList& excluded) {
     AddList(field, values, excluded, {}, positive, &all);
   };
-  add(Field::kHost, operation.hosts, operation.not_hosts);
-  add(Field::kMethod, operation.methods, operation.not_methods);
-  add(Field::kPath, operation.paths, operation.not_paths);
+  add(RegionField::kHost, operation.hosts, operation.not_hosts);
+  add(RegionField::kMethod, operation.methods, operation.not_methods);
+  add(RegionField::kPath, operation.paths, operation.not_paths);
   return Region::And(std::move(all));
 }
 

@@ -7,7 +7,7 @@
 #include "analyze/rule.h"
 #include "source/source.h"
 
-namespace meshproof {
+namespace meshproof::reach_test {
 namespace {
 
 const std::string kDeployment = R"(
@@ -113,4 +113,4 @@ TEST_CASE("what the author wrote is a set of requests") {
   CHECK(InWords(meant.example->request).find("`GET /a/b`") == 0);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::reach_test

@@ -17,7 +17,7 @@
 #include "proxy/dump_input.h"
 #include "source/source.h"
 
-namespace meshproof {
+namespace meshproof::rule_pages_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -170,4 +170,4 @@ TEST_CASE("the cases of testdata/rules give what they mark") {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::rule_pages_test

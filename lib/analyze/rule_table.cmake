@@ -1,5 +1,5 @@
 # Writes OUT: a table of all rules, made of the pages in PAGES and the functions in FUNCTIONS. A page
-# `rules/some-slug.md` belongs to the function `CheckSomeSlug` in `lib/analyze/rules/some_slug.cc`.
+# `rules/some-slug.md` belongs to the function `some_slug::Check` in `lib/analyze/rules/some_slug.cc`.
 cmake_minimum_required(VERSION 3.25)
 file(GLOB pages ${PAGES}/*.md)
 file(GLOB functions ${FUNCTIONS}/*.cc)
@@ -24,17 +24,10 @@ foreach(slug ${slugs})
   if(NOT EXISTS ${FUNCTIONS}/${name}.cc)
     message(FATAL_ERROR "rules/${slug}.md has no function lib/analyze/rules/${name}.cc")
   endif()
-  string(REPLACE "-" ";" words ${slug})
-  set(function "Check")
-  foreach(word ${words})
-    string(SUBSTRING ${word} 0 1 first)
-    string(SUBSTRING ${word} 1 -1 rest)
-    string(TOUPPER ${first} first)
-    string(APPEND function "${first}${rest}")
-  endforeach()
   file(READ ${PAGES}/${slug}.md text)
-  string(APPEND declarations "void ${function}(const Analysis&, Reporter&);\n")
-  string(APPEND rows "    {\"${slug}\", R\"page~(${text})page~\", &${function}},\n")
+  string(APPEND declarations
+    "namespace ${name} {\nvoid Check(const Analysis&, Reporter&);\n}\n")
+  string(APPEND rows "    {\"${slug}\", R\"page~(${text})page~\", &${name}::Check},\n")
 endforeach()
 file(WRITE ${OUT}.new "// Made by lib/analyze/rule_table.cmake.
 #include \"analyze/rule_table.h\"

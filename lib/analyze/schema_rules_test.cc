@@ -8,7 +8,7 @@
 #include "analyze/driver.h"
 #include "source/source.h"
 
-namespace meshproof {
+namespace meshproof::schema_rules_test {
 namespace {
 
 constexpr int64_t kNow = 1795000000;
@@ -199,4 +199,4 @@ TEST_CASE("a DENY on a Service port is shown by a request that passes") {
   CHECK(findings[0].witness->question.to_port == 8080);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::schema_rules_test

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/text.h"
 #include "proxy/string_class.h"
 
@@ -14,16 +15,12 @@ namespace {
 
 constexpr std::string_view kHexDigits = "0123456789abcdef";
 
-bool IsAlphanumeric(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
 // The first letter of the last segment as %XX; "" where the segment starts with none.
 std::string WithEscapedLetter(std::string_view path) {
   size_t slash = path.rfind('/', path.size() - 2);
   if (slash == std::string_view::npos || slash + 1 >= path.size()) return {};
   char c = path[slash + 1];
-  if (!IsAlphanumeric(c)) return {};
+  if (!IsAsciiAlphanumeric(c)) return {};
   auto byte = static_cast<unsigned char>(c);
   std::string escaped(path.substr(0, slash + 1));
   escaped += '%';

@@ -4,7 +4,7 @@
 
 #include "analyze/analyze_text.h"
 
-namespace meshproof {
+namespace meshproof::suppress_test {
 namespace {
 
 using List = std::vector<std::string>;
@@ -283,4 +283,4 @@ TEST_CASE("suppressions: a finding carries its reason and date") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::suppress_test

@@ -10,7 +10,7 @@
 #include "reason/reason.h"
 #include "reason/reason_testing.h"
 
-namespace meshproof {
+namespace meshproof::twins_test {
 namespace {
 
 std::string Replaced(std::string text, const std::string& from, const std::string& to) {
@@ -131,4 +131,4 @@ TEST_CASE("sites that differ in more than names are no twins") {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::twins_test

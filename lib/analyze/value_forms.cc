@@ -4,14 +4,11 @@
 #include <utility>
 
 #include "analyze/spellings.h"
+#include "base/ascii.h"
 #include "base/text.h"
 
 namespace meshproof {
 namespace {
-
-bool IsAlphanumeric(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
 
 bool Has(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
@@ -60,7 +57,7 @@ std::string PathOfRegex(std::string_view regex) {
     if (regex.starts_with("\\.") || regex.starts_with("\\/") || regex.starts_with("\\-")) {
       path += regex[1];
       regex.remove_prefix(2);
-    } else if (IsAlphanumeric(regex.front()) || Has("/-_~", regex.substr(0, 1))) {
+    } else if (IsAsciiAlphanumeric(regex.front()) || Has("/-_~", regex.substr(0, 1))) {
       path += regex.front();
       regex.remove_prefix(1);
     } else {
@@ -88,19 +85,19 @@ size_t LooseStars(std::string_view path) {
   return Stars(plain);
 }
 
-std::string Quoted(std::string_view text) {
+std::string Backquoted(std::string_view text) {
   return "`" + std::string(text) + "`";
 }
 
 // What istiod compares with where a value has a star too many.
 std::string ReadsStars(std::string_view value) {
   if (value.starts_with('*')) {
-    return "one star at one end counts, so it matches what ends in " + Quoted(value.substr(1)) +
+    return "one star at one end counts, so it matches what ends in " + Backquoted(value.substr(1)) +
            " with a star in it";
   }
   if (value.ends_with('*')) {
     return "one star at one end counts, so it matches what begins with " +
-           Quoted(value.substr(0, value.size() - 1)) + " with a star in it";
+           Backquoted(value.substr(0, value.size() - 1)) + " with a star in it";
   }
   return "a star within a value is no wildcard, so it is compared as it stands";
 }
@@ -187,7 +184,7 @@ std::optional<FormProblem> PathForm(std::string_view value) {
   for (std::string_view segment : Split(value.substr(value.starts_with('/') ? 1 : 0), '/')) {
     bool brace = segment.size() > 2 && segment.starts_with('{') && segment.ends_with('}') &&
                  segment != "{*}" && segment != "{**}";
-    bool colon = segment.size() > 1 && segment.front() == ':' && IsAlphanumeric(segment[1]);
+    bool colon = segment.size() > 1 && segment.front() == ':' && IsAsciiAlphanumeric(segment[1]);
     variables = variables || brace || colon;
     meant += "/";
     meant += brace || colon ? "{*}" : std::string(segment);
@@ -358,22 +355,22 @@ std::optional<FormProblem> PathNotNormal(std::string_view value, const PathOptio
 
 namespace {
 
-using Kind = PolicyValue::Kind;
+using ValueKind = PolicyValue::Kind;
 
-void AddList(const TextList& list, const std::string& field, const std::string& path, Kind kind,
-             bool negated, std::vector<PolicyValue>* values) {
+void AddList(const TextList& list, const std::string& field, const std::string& path,
+             ValueKind kind, bool negated, std::vector<PolicyValue>* values) {
   for (size_t i = 0; i < list.values.size(); ++i) {
     values->push_back(
         {&list.values[i], field, path + "[" + std::to_string(i) + "]", kind, negated});
   }
 }
 
-Kind KindOfKey(std::string_view key) {
-  if (key == "source.principal") return Kind::kPrincipal;
-  if (key == "source.namespace") return Kind::kNamespace;
-  if (key == "request.auth.principal") return Kind::kRequestPrincipal;
-  if (key == "connection.sni") return Kind::kServerName;
-  return Kind::kPlain;
+ValueKind KindOfKey(std::string_view key) {
+  if (key == "source.principal") return ValueKind::kPrincipal;
+  if (key == "source.namespace") return ValueKind::kNamespace;
+  if (key == "request.auth.principal") return ValueKind::kRequestPrincipal;
+  if (key == "connection.sni") return ValueKind::kServerName;
+  return ValueKind::kPlain;
 }
 
 bool IsText(std::string_view key) {
@@ -391,28 +388,28 @@ std::vector<PolicyValue> ValuesOf(const AuthorizationPolicy& policy) {
     for (size_t j = 0; j < rule.from.size(); ++j) {
       const AuthorizationPolicy::Source& s = rule.from[j];
       const std::string path = at + "from[" + std::to_string(j) + "].source.";
-      const auto add = [&](const TextList& list, const char* name, Kind kind, bool negated) {
+      const auto add = [&](const TextList& list, const char* name, ValueKind kind, bool negated) {
         AddList(list, name, path + name, kind, negated, &values);
       };
-      add(s.principals, "principals", Kind::kPrincipal, false);
-      add(s.not_principals, "notPrincipals", Kind::kPrincipal, true);
-      add(s.namespaces, "namespaces", Kind::kNamespace, false);
-      add(s.not_namespaces, "notNamespaces", Kind::kNamespace, true);
-      add(s.request_principals, "requestPrincipals", Kind::kRequestPrincipal, false);
-      add(s.not_request_principals, "notRequestPrincipals", Kind::kRequestPrincipal, true);
+      add(s.principals, "principals", ValueKind::kPrincipal, false);
+      add(s.not_principals, "notPrincipals", ValueKind::kPrincipal, true);
+      add(s.namespaces, "namespaces", ValueKind::kNamespace, false);
+      add(s.not_namespaces, "notNamespaces", ValueKind::kNamespace, true);
+      add(s.request_principals, "requestPrincipals", ValueKind::kRequestPrincipal, false);
+      add(s.not_request_principals, "notRequestPrincipals", ValueKind::kRequestPrincipal, true);
     }
     for (size_t j = 0; j < rule.to.size(); ++j) {
       const AuthorizationPolicy::Operation& o = rule.to[j];
       const std::string path = at + "to[" + std::to_string(j) + "].operation.";
-      const auto add = [&](const TextList& list, const char* name, Kind kind, bool negated) {
+      const auto add = [&](const TextList& list, const char* name, ValueKind kind, bool negated) {
         AddList(list, name, path + name, kind, negated, &values);
       };
-      add(o.paths, "paths", Kind::kPath, false);
-      add(o.not_paths, "notPaths", Kind::kPath, true);
-      add(o.hosts, "hosts", Kind::kHost, false);
-      add(o.not_hosts, "notHosts", Kind::kHost, true);
-      add(o.methods, "methods", Kind::kMethod, false);
-      add(o.not_methods, "notMethods", Kind::kMethod, true);
+      add(o.paths, "paths", ValueKind::kPath, false);
+      add(o.not_paths, "notPaths", ValueKind::kPath, true);
+      add(o.hosts, "hosts", ValueKind::kHost, false);
+      add(o.not_hosts, "notHosts", ValueKind::kHost, true);
+      add(o.methods, "methods", ValueKind::kMethod, false);
+      add(o.not_methods, "notMethods", ValueKind::kMethod, true);
     }
     for (size_t j = 0; j < rule.when.size(); ++j) {
       const AuthorizationPolicy::Condition& c = rule.when[j];

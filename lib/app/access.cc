@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "app/input.h"
 #include "base/parallel.h"
 #include "base/text.h"
 #include "proxy/ztunnel.h"
@@ -16,17 +17,6 @@
 
 namespace meshproof {
 namespace {
-
-// Takes the WORKLOAD off the paths; an existing path of that name is a path.
-std::string TakeWorkload(std::vector<std::string>* paths, const FileSystem& files) {
-  if (paths->empty()) return "";
-  const std::string& first = paths->front();
-  if (first == "-" || files.Stat(first) != FileSystem::Kind::kMissing) return "";
-  if (!ParseWorkloadName(first).ok()) return "";
-  std::string name = first;
-  paths->erase(paths->begin());
-  return name;
-}
 
 // By workload and port, which routes of which gateways lead there.
 using Ways = std::map<std::pair<const Workload*, int>, std::vector<std::string>>;

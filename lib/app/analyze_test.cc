@@ -14,7 +14,7 @@
 #include "base/text.h"
 #include "report/rule_page.h"
 
-namespace meshproof {
+namespace meshproof::analyze_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -550,4 +550,4 @@ TEST_CASE("rules: every rule, as text and JSON") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::analyze_test

@@ -5,7 +5,7 @@
 #include "app/memory_files.h"
 #include "simulate/meshtest.h"
 
-namespace meshproof {
+namespace meshproof::can_test {
 namespace {
 
 bool Contains(const std::string& text, const std::string& part) {
@@ -291,4 +291,4 @@ TEST_CASE("settings give the paths and the namespaces") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::can_test

@@ -10,7 +10,7 @@
 #include "app/version.h"
 #include "simulate/enforcement.h"
 
-namespace meshproof {
+namespace meshproof::cli_test {
 namespace {
 
 std::string ReadFile(const std::string& path) {
@@ -170,4 +170,4 @@ TEST_CASE("exit statuses: of several the order is 2, 3, 1, 0") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::cli_test

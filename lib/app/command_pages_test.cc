@@ -12,7 +12,7 @@
 #include "app/memory_files.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::command_pages_test {
 namespace {
 
 std::vector<std::string> BlocksOf(std::string_view page, std::string_view title) {
@@ -94,4 +94,4 @@ TEST_CASE("analyze leaves the rules of other commands alone") {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::command_pages_test

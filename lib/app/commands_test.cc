@@ -4,7 +4,7 @@
 
 #include "app/memory_files.h"
 
-namespace meshproof {
+namespace meshproof::commands_test {
 namespace {
 
 bool Contains(const std::string& text, const std::string& part) {
@@ -319,4 +319,4 @@ TEST_CASE("the same input gives the same bytes, in any order of the files") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::commands_test

@@ -4,7 +4,7 @@
 
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::curl_test {
 namespace {
 
 // Arguments are separated by `|` in these tables.
@@ -170,4 +170,4 @@ TEST_CASE("curl: what cannot be understood is named with its place") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::curl_test

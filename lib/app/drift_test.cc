@@ -13,7 +13,7 @@
 #include "proxy/compile.h"
 #include "proxy/emit.h"
 
-namespace meshproof {
+namespace meshproof::drift_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -719,4 +719,4 @@ TEST_CASE("compile --from-dump writes what the dump holds in the form of compile
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::drift_test

@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "proxy/emit.h"
 
-namespace meshproof {
+namespace meshproof::dump_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -185,4 +185,4 @@ TEST_CASE("dumps that cannot be used") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::dump_test

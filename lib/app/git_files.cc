@@ -25,13 +25,13 @@ std::string Quoted(std::string_view text) {
   return out + "'";
 }
 
-struct Output {
+struct ShellOutput {
   std::string text;
   bool ok = false;
 };
 
-Output RunShell(const std::string& command) {
-  Output output;
+ShellOutput RunShell(const std::string& command) {
+  ShellOutput output;
   FILE* pipe = popen(command.c_str(), "r");
   if (pipe == nullptr) return output;
   std::array<char, 65536> buffer{};
@@ -43,7 +43,7 @@ Output RunShell(const std::string& command) {
   return output;
 }
 
-std::string_view Field(std::string_view header, size_t at, size_t size) {
+std::string_view HeaderField(std::string_view header, size_t at, size_t size) {
   std::string_view text = header.substr(at, size);
   return text.substr(0, text.find('\0'));
 }
@@ -76,7 +76,7 @@ std::map<std::string, std::string> FilesOfTar(std::string_view tar) {
   std::string long_name;
   while (tar.size() >= kBlock && tar[0] != '\0') {
     std::string_view header = tar.substr(0, kBlock);
-    size_t size = Octal(Field(header, 124, 12));
+    size_t size = Octal(HeaderField(header, 124, 12));
     char type = header[156];
     tar.remove_prefix(kBlock);
     if (size > tar.size()) break;
@@ -84,8 +84,8 @@ std::map<std::string, std::string> FilesOfTar(std::string_view tar) {
     if (type == 'x') {
       long_name = PaxPath(content);
     } else {
-      std::string name(Field(header, 0, 100));
-      if (std::string_view prefix = Field(header, 345, 155); !prefix.empty()) {
+      std::string name(HeaderField(header, 0, 100));
+      if (std::string_view prefix = HeaderField(header, 345, 155); !prefix.empty()) {
         name = std::string(prefix) + "/" + name;
       }
       if (!long_name.empty()) name = long_name;
@@ -115,7 +115,7 @@ Result<std::shared_ptr<const FileSystem>> OpenRevision(const std::string& path,
   }
   std::string command = "git -C " + Quoted(directory) + " archive --format=tar " + Quoted(revision);
   if (!inside.empty()) command += " -- " + Quoted(inside);
-  Output output = RunShell(command + " 2>&1");
+  ShellOutput output = RunShell(command + " 2>&1");
   if (!output.ok) {
     std::string_view line = Split(output.text, '\n').front();
     return Error{path + " cannot be read: " + std::string(TrimSpace(line))};

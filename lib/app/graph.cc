@@ -1,23 +1,9 @@
 #include "app/graph.h"
 
+#include "app/input.h"
 #include "report/graph.h"
 
 namespace meshproof {
-namespace {
-
-// Takes the WORKLOAD off the paths; an existing path of that name is a path.
-std::string TakeWorkload(std::vector<std::string>* paths, const FileSystem& files) {
-  if (paths->empty()) return "";
-  const std::string& first = paths->front();
-  if (first == "-" || files.Stat(first) != FileSystem::Kind::kMissing) return "";
-  if (!ParseWorkloadName(first).ok()) return "";
-  std::string name = first;
-  paths->erase(paths->begin());
-  return name;
-}
-
-}  // namespace
-
 Exit RunGraph(const GraphOptions& options, const Host& host) {
   auto settings = LoadSettings(host, options.input.config);
   if (!settings.ok()) return Fail(host, settings.error());

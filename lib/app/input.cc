@@ -297,6 +297,16 @@ Result<WorkloadName> ParseWorkloadName(std::string_view text) {
   return out;
 }
 
+std::string TakeWorkload(std::vector<std::string>* paths, const FileSystem& files) {
+  if (paths->empty()) return "";
+  const std::string& first = paths->front();
+  if (first == "-" || files.Stat(first) != FileSystem::Kind::kMissing) return "";
+  if (!ParseWorkloadName(first).ok()) return "";
+  std::string name = first;
+  paths->erase(paths->begin());
+  return name;
+}
+
 Result<int> ParsePort(std::string_view text) {
   auto port = ParseUnsigned(text);
   if (!port || *port < 1 || *port > 65535) {

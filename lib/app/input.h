@@ -72,6 +72,10 @@ struct WorkloadName {
 // "NS/NAME" or "NS/NAME:PORT".
 Result<WorkloadName> ParseWorkloadName(std::string_view text);
 
+// Takes the WORKLOAD off the paths, "" where the first is none; an existing path of that name is a
+// path.
+std::string TakeWorkload(std::vector<std::string>* paths, const FileSystem& files);
+
 // 1..65535.
 Result<int> ParsePort(std::string_view text);
 

@@ -9,7 +9,7 @@
 
 #include "app/memory_files.h"
 
-namespace meshproof {
+namespace meshproof::jwt_test {
 namespace {
 
 bool Contains(const std::string& text, const std::string& part) {
@@ -330,4 +330,4 @@ TEST_CASE("cert: what holds no certificate") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::jwt_test

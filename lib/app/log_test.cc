@@ -10,7 +10,7 @@
 #include "report/log_report.h"
 #include "simulate/meshtest.h"
 
-namespace meshproof {
+namespace meshproof::log_test {
 namespace {
 
 bool Contains(const std::string& text, const std::string& part) {
@@ -600,4 +600,4 @@ TEST_CASE("the book's log lines are explained rightly") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::log_test

@@ -12,7 +12,7 @@
 #include "app/version.h"
 #include "report/rule_page.h"
 
-namespace meshproof {
+namespace meshproof::manual_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -63,4 +63,4 @@ TEST_CASE("the table of istioctl's codes names every code of every rule") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::manual_test

@@ -22,7 +22,7 @@
 namespace meshproof {
 namespace {
 
-using Field = Region::Field;
+using RegionField = Region::Field;
 
 // The rule that a refuted invariant is reported as (rules/broken-invariant.md).
 constexpr const char* kRule = "MP0421";
@@ -57,9 +57,9 @@ std::string_view ToString(Proof::Outcome outcome) {
   return "";
 }
 
-class Decoder {
+class PromiseDecoder {
  public:
-  Decoder(const Mesh& mesh, const Document& document, std::vector<Diagnostic>* errors)
+  PromiseDecoder(const Mesh& mesh, const Document& document, std::vector<Diagnostic>* errors)
       : mesh_(mesh), document_(document), errors_(errors) {}
 
   std::vector<Invariant> Decode(const Node& root) {
@@ -127,7 +127,7 @@ class Decoder {
     return pair;
   }
 
-  static void AddFields(const Pair& pair, Field field, const std::string& name,
+  static void AddFields(const Pair& pair, RegionField field, const std::string& name,
                         std::vector<Region>* all) {
     if (!pair.any.empty()) all->push_back(Region::AnyOf(field, pair.any, name));
     if (!pair.none.empty()) all->push_back(Region::Not(Region::AnyOf(field, pair.none, name)));
@@ -146,8 +146,8 @@ class Decoder {
     Pair identities = TakePair(&fields, "identities");
     identities.any = Bare(std::move(identities.any));
     identities.none = Bare(std::move(identities.none));
-    AddFields(identities, Field::kIdentity, "", all);
-    AddFields(TakePair(&fields, "namespaces"), Field::kNamespace, "", all);
+    AddFields(identities, RegionField::kIdentity, "", all);
+    AddFields(TakePair(&fields, "namespaces"), RegionField::kNamespace, "", all);
     Pair accounts = TakePair(&fields, "service_accounts");
     for (const auto* list : {&accounts.any, &accounts.none}) {
       for (const std::string& account : *list) {
@@ -157,14 +157,14 @@ class Decoder {
         }
       }
     }
-    AddFields(accounts, Field::kServiceAccount, "", all);
+    AddFields(accounts, RegionField::kServiceAccount, "", all);
     Pair blocks = TakePair(&fields, "ip_blocks");
     for (const auto* list : {&blocks.any, &blocks.none}) {
       for (const std::string& block : *list) {
         if (!ParseCidr(block)) fields.Report(node, "`" + block + "` is no address and no block");
       }
     }
-    AddFields(blocks, Field::kSourceIp, "", all);
+    AddFields(blocks, RegionField::kSourceIp, "", all);
     Pair gateways = TakePair(&fields, "gateways");
     for (auto* list : {&gateways.any, &gateways.none}) {
       for (std::string& name : *list) {
@@ -176,7 +176,7 @@ class Decoder {
         }
       }
     }
-    AddFields(gateways, Field::kIdentity, "", all);
+    AddFields(gateways, RegionField::kIdentity, "", all);
     if (auto outside = fields.TakeBool("outside")) {
       std::vector<std::string> known;
       for (const Workload& workload : mesh_.workloads()) {
@@ -185,11 +185,11 @@ class Decoder {
       }
       std::sort(known.begin(), known.end());
       known.erase(std::unique(known.begin(), known.end()), known.end());
-      Region inside = Region::AnyOf(Field::kIdentity, known);
+      Region inside = Region::AnyOf(RegionField::kIdentity, known);
       all->push_back(*outside ? Region::Not(inside) : inside);
     }
     if (auto unauthenticated = fields.TakeBool("unauthenticated")) {
-      Region certificate = Region::Is(Field::kMutualTls);
+      Region certificate = Region::Is(RegionField::kMutualTls);
       all->push_back(*unauthenticated ? Region::Not(certificate) : certificate);
     }
     fields.Finish();
@@ -198,24 +198,25 @@ class Decoder {
   void DecodeToken(const Node& node, FieldReader* fields, std::vector<Region>* all) {
     if (node.IsMapping()) {
       FieldReader inner(document_, node, "`jwt`", errors_);
-      all->push_back(Region::Is(Field::kToken));
+      all->push_back(Region::Is(RegionField::kToken));
       AddIssuers(TakePair(&inner, "issuers"), all);
       if (const Node* claims = inner.Take("claims")) {
         DecodeNamed(*claims, "`claims`", [&](const std::string& name, const Pair& values) {
-          AddFields(values, Field::kClaim, name.starts_with('[') ? name : "[" + name + "]", all);
+          AddFields(values, RegionField::kClaim, name.starts_with('[') ? name : "[" + name + "]",
+                    all);
         });
       }
       inner.Finish();
       return;
     }
     if (auto wanted = fields->TakeBool("jwt")) {
-      Region token = Region::Is(Field::kToken);
+      Region token = Region::Is(RegionField::kToken);
       all->push_back(*wanted ? token : Region::Not(token));
     }
   }
 
   static void AddIssuers(const Pair& issuers, std::vector<Region>* all) {
-    AddFields(issuers, Field::kClaim, "[iss]", all);
+    AddFields(issuers, RegionField::kClaim, "[iss]", all);
   }
 
   void DecodeNamed(const Node& node, const std::string& what,
@@ -305,16 +306,16 @@ class Decoder {
     Destination to;
     if (const Node* from = fields.Take("from")) DecodeFrom(*from, &all);
     if (const Node* destination = fields.Take("to")) to = DecodeTo(*destination);
-    AddFields(TakePair(&fields, "methods"), Field::kMethod, "", &all);
-    AddFields(TakePair(&fields, "paths"), Field::kPath, "", &all);
-    AddFields(TakePair(&fields, "hosts"), Field::kHost, "", &all);
+    AddFields(TakePair(&fields, "methods"), RegionField::kMethod, "", &all);
+    AddFields(TakePair(&fields, "paths"), RegionField::kPath, "", &all);
+    AddFields(TakePair(&fields, "hosts"), RegionField::kHost, "", &all);
     if (const Node* headers = fields.Take("headers")) {
       DecodeNamed(*headers, "`headers`", [&](const std::string& name, const Pair& values) {
-        AddFields(values, Field::kHeader, name, &all);
+        AddFields(values, RegionField::kHeader, name, &all);
       });
     }
     if (auto mtls = fields.TakeBool("mtls")) {
-      Region certificate = Region::Is(Field::kMutualTls);
+      Region certificate = Region::Is(RegionField::kMutualTls);
       all.push_back(*mtls ? certificate : Region::Not(certificate));
     }
     if (const Node* token = fields.Take("jwt")) DecodeToken(*token, &fields, &all);
@@ -500,7 +501,7 @@ Exit RunProve(const ProveOptions& options, const Host& host) {
   if (!input.ok()) return Fail(host, input.error());
   World world(input.value().mesh, DumpedProxies(input.value()));
   std::vector<Diagnostic> errors;
-  Decoder decoder(*input.value().mesh, file.documents.front(), &errors);
+  PromiseDecoder decoder(*input.value().mesh, file.documents.front(), &errors);
   std::vector<Invariant> invariants = decoder.Decode(*file.documents.front().root());
   for (const Diagnostic& error : errors) host.err << ToString(error) << "\n";
   if (!errors.empty()) return Exit::kUnusable;

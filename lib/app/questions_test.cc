@@ -5,7 +5,7 @@
 #include "app/git_files.h"
 #include "app/memory_files.h"
 
-namespace meshproof {
+namespace meshproof::questions_test {
 namespace {
 
 bool Contains(const std::string& text, const std::string& part) {
@@ -250,4 +250,4 @@ TEST_CASE("prove: invariants hold, are refuted, or name what is wrong with them"
   CHECK(Contains(unsure.out, "\"kind\": \"undetermined\""));
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::questions_test

@@ -36,10 +36,10 @@ bool MatchesComponent(std::string_view pattern, std::string_view name) {
          MatchesComponent(pattern.substr(1), name.substr(1));
 }
 
-class Decoder {
+class SettingsDecoder {
  public:
-  Decoder(const Document& document, std::vector<std::string> below, std::vector<Diagnostic>* errors,
-          Settings* out)
+  SettingsDecoder(const Document& document, std::vector<std::string> below,
+                  std::vector<Diagnostic>* errors, Settings* out)
       : document_(document), below_(std::move(below)), errors_(errors), out_(out) {}
 
   void Decode(const Node& root) {
@@ -236,7 +236,7 @@ Result<Settings> LoadSettings(const Host& host, const std::optional<std::string>
   for (const auto& document : parsed.documents) {
     if (document.root() == nullptr || document.root()->IsNull()) continue;
     if (++documents > 1) return Error{path + ": the settings are one document, not several"};
-    Decoder(document, below, &errors, &settings).Decode(*document.root());
+    SettingsDecoder(document, below, &errors, &settings).Decode(*document.root());
   }
   if (errors.empty()) return settings;
   SortDiagnostics(&errors);

@@ -4,7 +4,7 @@
 
 #include "app/memory_files.h"
 
-namespace meshproof {
+namespace meshproof::settings_test {
 namespace {
 
 Result<Settings> Load(const MemoryFiles& files, const std::string& directory = "/home/me/repo",
@@ -140,4 +140,4 @@ TEST_CASE("settings: what is wrong is named with its place") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::settings_test

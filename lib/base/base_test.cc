@@ -8,7 +8,7 @@
 #include "base/span.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::base_test {
 
 TEST_CASE("a span is located by lines and code points") {
   SourceFile file("a.yaml", "x: 1\r\ny: \"\xC3\xA9t\xC3\xA9\"\nlast");
@@ -92,4 +92,4 @@ TEST_CASE("text helpers") {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::base_test

@@ -9,7 +9,7 @@
 #include <set>
 #include <string>
 
-namespace meshproof {
+namespace meshproof::layout_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -82,4 +82,4 @@ TEST_CASE("a folder includes only itself, folders to its left, and its own third
   CHECK(files > 10);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::layout_test

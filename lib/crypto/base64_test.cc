@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-namespace meshproof {
+namespace meshproof::base64_test {
 namespace {
 
 TEST_CASE("base64 as Secrets hold it") {
@@ -17,4 +17,4 @@ TEST_CASE("base64 as Secrets hold it") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::base64_test

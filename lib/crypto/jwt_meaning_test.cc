@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-namespace meshproof {
+namespace meshproof::jwt_meaning_test {
 namespace {
 
 TEST_CASE("a status is known as a body and as details") {
@@ -54,4 +54,4 @@ TEST_CASE("claims that no string matcher can match") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::jwt_meaning_test

@@ -9,7 +9,7 @@
 
 #include "crypto/recorded_rows.h"
 
-namespace meshproof {
+namespace meshproof::jwt_test {
 namespace {
 
 std::string VerdictOf(const std::string& token, const Jwks& keys, int64_t now) {
@@ -178,4 +178,4 @@ TEST_CASE("base64url as Envoy decodes it") {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::jwt_test

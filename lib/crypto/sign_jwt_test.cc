@@ -4,7 +4,7 @@
 
 #include "crypto/jwt.h"
 
-namespace meshproof {
+namespace meshproof::sign_jwt_test {
 
 TEST_CASE("a signed token is verified by its own key set alone") {
   for (std::string secret : {"a", "secret", "a longer secret with / and + in it \xFF"}) {
@@ -19,4 +19,4 @@ TEST_CASE("a signed token is verified by its own key set alone") {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::sign_jwt_test

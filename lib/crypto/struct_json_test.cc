@@ -6,7 +6,7 @@
 
 #include "crypto/recorded_rows.h"
 
-namespace meshproof {
+namespace meshproof::struct_json_test {
 
 TEST_CASE("the JSON of tokens is taken or refused as Envoy was seen to do it") {
   auto rows = RecordedRows("struct_json.tsv");
@@ -45,4 +45,4 @@ TEST_CASE("values of the JSON of tokens") {
   CHECK_FALSE(ParseStructJson(deep).has_value());
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::struct_json_test

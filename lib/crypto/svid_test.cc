@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-namespace meshproof {
+namespace meshproof::svid_test {
 namespace {
 
 TEST_CASE("SPIFFE IDs") {
@@ -40,4 +40,4 @@ TEST_CASE("SPIFFE IDs") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::svid_test

@@ -20,7 +20,7 @@
 namespace meshproof {
 namespace {
 
-struct Deleter {
+struct X509Deleter {
   void operator()(BIO* bio) const { BIO_free(bio); }
   void operator()(X509* certificate) const { X509_free(certificate); }
   void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
@@ -33,10 +33,10 @@ struct Deleter {
   void operator()(EXTENDED_KEY_USAGE* usage) const { EXTENDED_KEY_USAGE_free(usage); }
 };
 template <typename T>
-using Owned = std::unique_ptr<T, Deleter>;
+using X509Owned = std::unique_ptr<T, X509Deleter>;
 
-Owned<BIO> Memory(std::string_view text) {
-  return Owned<BIO>(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+X509Owned<BIO> Memory(std::string_view text) {
+  return X509Owned<BIO>(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
 }
 
 std::string Contents(BIO* bio) {
@@ -46,7 +46,7 @@ std::string Contents(BIO* bio) {
 }
 
 std::string NameText(const X509_NAME* name) {
-  Owned<BIO> bio(BIO_new(BIO_s_mem()));
+  X509Owned<BIO> bio(BIO_new(BIO_s_mem()));
   X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB);
   return Contents(bio.get());
 }
@@ -98,7 +98,7 @@ void ReadNames(X509* x509, X509Certificate* out) {
     out->common_name = Text(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, position)));
   }
   int critical = -1;
-  Owned<GENERAL_NAMES> names(static_cast<GENERAL_NAMES*>(
+  X509Owned<GENERAL_NAMES> names(static_cast<GENERAL_NAMES*>(
       X509_get_ext_d2i(x509, NID_subject_alt_name, &critical, nullptr)));
   if (names == nullptr) return;
   out->has_alternative_names = true;
@@ -127,7 +127,7 @@ void ReadKeyUsage(X509* x509, X509Certificate* out) {
       Usage{6, "CRL Sign"},          Usage{7, "Encipher Only"},   Usage{8, "Decipher Only"},
   };
   int critical = -1;
-  Owned<ASN1_BIT_STRING> usage(
+  X509Owned<ASN1_BIT_STRING> usage(
       static_cast<ASN1_BIT_STRING*>(X509_get_ext_d2i(x509, NID_key_usage, &critical, nullptr)));
   if (usage == nullptr) return;
   out->has_key_usage = true;
@@ -143,7 +143,7 @@ void ReadKeyUsage(X509* x509, X509Certificate* out) {
 void ReadUsage(X509* x509, X509Certificate* out) {
   out->is_ca = X509_check_ca(x509) == 1;
   ReadKeyUsage(x509, out);
-  Owned<EXTENDED_KEY_USAGE> usage(static_cast<EXTENDED_KEY_USAGE*>(
+  X509Owned<EXTENDED_KEY_USAGE> usage(static_cast<EXTENDED_KEY_USAGE*>(
       X509_get_ext_d2i(x509, NID_ext_key_usage, nullptr, nullptr)));
   if (usage == nullptr) return;
   out->has_extended_usage = true;
@@ -181,9 +181,9 @@ std::string DerOf(X509* x509) {
   return bytes;
 }
 
-Owned<X509> FromDer(std::string_view der) {
+X509Owned<X509> FromDer(std::string_view der) {
   const auto* data = reinterpret_cast<const unsigned char*>(der.data());
-  return Owned<X509>(d2i_X509(nullptr, &data, static_cast<long>(der.size())));
+  return X509Owned<X509>(d2i_X509(nullptr, &data, static_cast<long>(der.size())));
 }
 
 X509Certificate Read(X509* x509) {
@@ -191,7 +191,7 @@ X509Certificate Read(X509* x509) {
   out.subject = NameText(X509_get_subject_name(x509));
   out.issuer = NameText(X509_get_issuer_name(x509));
   out.is_self_issued = X509_NAME_cmp(X509_get_subject_name(x509), X509_get_issuer_name(x509)) == 0;
-  Owned<BIGNUM> serial(ASN1_INTEGER_to_BN(X509_get0_serialNumber(x509), nullptr));
+  X509Owned<BIGNUM> serial(ASN1_INTEGER_to_BN(X509_get0_serialNumber(x509), nullptr));
   if (serial != nullptr) {
     char* hex = BN_bn2hex(serial.get());
     if (hex != nullptr) out.serial = hex;
@@ -227,8 +227,8 @@ std::vector<CertificateBlock> ReadCertificates(std::string_view pem) {
     size_t length = end == std::string_view::npos ? pem.size() - at : end + kEnd.size() - at;
     std::string block = std::string(pem.substr(at, length)) + "\n";
     at += kBegin.size();
-    Owned<BIO> bio = Memory(block);
-    Owned<X509> x509(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+    X509Owned<BIO> bio = Memory(block);
+    X509Owned<X509> x509(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
     CertificateBlock read;
     if (x509 != nullptr) read.certificate = Read(x509.get());
     blocks.push_back(std::move(read));
@@ -237,10 +237,10 @@ std::vector<CertificateBlock> ReadCertificates(std::string_view pem) {
 }
 
 std::optional<std::string> PrivateKeyId(std::string_view pem) {
-  Owned<BIO> bio = Memory(pem);
+  X509Owned<BIO> bio = Memory(pem);
   // Without a callback OpenSSL would ask the terminal for the passphrase of an encrypted key.
   auto refuse = [](char*, int, int, void*) { return -1; };
-  Owned<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse, nullptr));
+  X509Owned<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse, nullptr));
   if (key == nullptr) return std::nullopt;
   return KeyId(key.get());
 }
@@ -257,7 +257,7 @@ bool CoversHost(const X509Certificate& certificate, std::string_view host) {
 }
 
 std::optional<X509Certificate> ReadDerCertificate(std::string_view der) {
-  Owned<X509> x509 = FromDer(der);
+  X509Owned<X509> x509 = FromDer(der);
   if (x509 == nullptr) return std::nullopt;
   return Read(x509.get());
 }
@@ -265,18 +265,18 @@ std::optional<X509Certificate> ReadDerCertificate(std::string_view der) {
 std::optional<std::string> ChainFailure(const X509Certificate& certificate,
                                         const std::vector<X509Certificate>& others,
                                         const std::vector<X509Certificate>& roots) {
-  Owned<X509> leaf = FromDer(certificate.der);
-  Owned<X509_STORE> store(X509_STORE_new());
-  Owned<STACK_OF(X509)> between(sk_X509_new_null());
-  Owned<X509_STORE_CTX> context(X509_STORE_CTX_new());
+  X509Owned<X509> leaf = FromDer(certificate.der);
+  X509Owned<X509_STORE> store(X509_STORE_new());
+  X509Owned<STACK_OF(X509)> between(sk_X509_new_null());
+  X509Owned<X509_STORE_CTX> context(X509_STORE_CTX_new());
   MESHPROOF_CHECK(store != nullptr && between != nullptr && context != nullptr);
   if (leaf == nullptr) return "it cannot be read";
   for (const auto& root : roots) {
-    Owned<X509> x509 = FromDer(root.der);
+    X509Owned<X509> x509 = FromDer(root.der);
     if (x509 != nullptr) X509_STORE_add_cert(store.get(), x509.get());
   }
   for (const auto& other : others) {
-    Owned<X509> x509 = FromDer(other.der);
+    X509Owned<X509> x509 = FromDer(other.der);
     if (x509 == nullptr || sk_X509_push(between.get(), x509.get()) <= 0) continue;
     [[maybe_unused]] X509* listed = x509.release();  // the list owns it now
   }

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace meshproof {
+namespace meshproof::ip_test {
 namespace {
 
 // The slow oracle: a block as the set of its addresses. Only the last byte varies.
@@ -134,4 +134,4 @@ TEST_CASE("containment and overlap agree with the sets of addresses") {
   CHECK_FALSE(ParseCidr("0.0.0.0/0")->Contains(*ParseIpAddress("::ffff:10.0.0.1")));
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::ip_test

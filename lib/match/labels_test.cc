@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-namespace meshproof {
+namespace meshproof::labels_test {
 
 TEST_CASE("labels are found and selected") {
   const Labels labels = {{"app", "a"}, {"version", "v1"}, {"app", "b"}, {"empty", ""}};
@@ -31,4 +31,4 @@ TEST_CASE("labels are found and selected") {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::labels_test

@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "match/normal_path.h"
 
-namespace meshproof {
+namespace meshproof::path_test {
 namespace {
 
 std::string Unescape(std::string_view text) {
@@ -178,4 +178,4 @@ TEST_CASE("limits of path templates") {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::path_test

@@ -18,7 +18,7 @@
 namespace meshproof {
 namespace {
 
-re2::StringPiece Piece(std::string_view text) {
+re2::StringPiece Re2Text(std::string_view text) {
   return {text.data(), text.size()};
 }
 
@@ -158,11 +158,11 @@ bool Regex::FullMatch(std::string_view text) const {
   if (program.stars && text.find('\n') == std::string_view::npos) {
     return program.stars->Matches(text);
   }
-  return re2::RE2::FullMatch(Piece(text), program);
+  return re2::RE2::FullMatch(Re2Text(text), program);
 }
 
 bool Regex::PartialMatch(std::string_view text) const {
-  return re2::RE2::PartialMatch(Piece(text), *program_);
+  return re2::RE2::PartialMatch(Re2Text(text), *program_);
 }
 
 std::string Regex::Replace(std::string_view text, const std::string& substitution) const {
@@ -181,7 +181,7 @@ const std::string& Regex::pattern() const {
 }
 
 std::string QuoteRegex(std::string_view text) {
-  return re2::RE2::QuoteMeta(Piece(text));
+  return re2::RE2::QuoteMeta(Re2Text(text));
 }
 
 bool StringMatcher::Matches(std::string_view text) const {

@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-namespace meshproof {
+namespace meshproof::string_matcher_test {
 
 TEST_CASE("strings are matched as Envoy matches them") {
   using M = StringMatcher;
@@ -185,4 +185,4 @@ TEST_CASE("compiling and matching from many threads") {
   for (int count : matched) CHECK(count == 200);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::string_matcher_test

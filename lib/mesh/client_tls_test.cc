@@ -1,6 +1,6 @@
 #include "mesh/mesh_testing.h"
 
-namespace meshproof {
+namespace meshproof::client_tls_test {
 namespace {
 
 using Kind = ClientTlsChoice::Kind;
@@ -328,4 +328,4 @@ TEST_CASE("services outside the mesh and hidden ones get plaintext") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::client_tls_test

@@ -1,6 +1,6 @@
 #include "mesh/mesh_testing.h"
 
-namespace meshproof {
+namespace meshproof::gateway_api_test {
 namespace {
 
 std::string GatewayYaml(const std::string& spec, const std::string& annotations = "") {
@@ -165,4 +165,4 @@ TEST_CASE("Gateway API: routes of a Service") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::gateway_api_test

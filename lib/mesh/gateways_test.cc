@@ -1,6 +1,6 @@
 #include "mesh/mesh_testing.h"
 
-namespace meshproof {
+namespace meshproof::gateways_test {
 namespace {
 
 const std::string kGateway =
@@ -120,4 +120,4 @@ TEST_CASE("VirtualServices of a Gateway and of the mesh") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::gateways_test

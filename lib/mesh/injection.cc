@@ -8,18 +8,16 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "model/labels.h"
 #include "source/node.h"
 
 namespace meshproof {
 namespace {
 
 constexpr std::string_view kInject = "sidecar.istio.io/inject";
-constexpr std::string_view kRevision = "istio.io/rev";
 constexpr std::string_view kInjectionLabel = "istio-injection";
-constexpr std::string_view kDataplaneMode = "istio.io/dataplane-mode";
 constexpr std::string_view kTemplates = "inject.istio.io/templates";
 constexpr std::string_view kStatus = "sidecar.istio.io/status";
-constexpr std::string_view kGatewayName = "gateway.networking.k8s.io/gateway-name";
 constexpr std::string_view kManaged = "gateway.istio.io/managed";
 
 bool IsSystemNamespace(std::string_view ns) {
@@ -38,9 +36,9 @@ bool ReachesWebhook(const PodFacts& pod, const Revisions& revisions, std::string
   static const Labels kNone;
   const Labels& namespace_labels = pod.namespace_labels ? *pod.namespace_labels : kNone;
   const std::string* injection = FindLabel(namespace_labels, kInjectionLabel);
-  const std::string* namespace_revision = FindLabel(namespace_labels, kRevision);
+  const std::string* namespace_revision = FindLabel(namespace_labels, kRevisionLabel);
   const std::string* inject = FindLabel(*pod.labels, kInject);
-  const std::string* pod_revision = FindLabel(*pod.labels, kRevision);
+  const std::string* pod_revision = FindLabel(*pod.labels, kRevisionLabel);
   const bool opted_out = inject && *inject == "false";
   const auto opt_out = [&] { *reason = Label("pod label", kInject, "false"); };
   if (injection) {
@@ -52,7 +50,7 @@ bool ReachesWebhook(const PodFacts& pod, const Revisions& revisions, std::string
   if (namespace_revision) {
     std::string why;
     const bool accepted = revisions.Accepts(*namespace_revision, &why);
-    *reason = Label("namespace label", kRevision, *namespace_revision) + why;
+    *reason = Label("namespace label", kRevisionLabel, *namespace_revision) + why;
     if (!accepted) return false;
     if (opted_out) opt_out();
     return !opted_out;
@@ -64,7 +62,7 @@ bool ReachesWebhook(const PodFacts& pod, const Revisions& revisions, std::string
   if (pod_revision) {
     std::string why;
     const bool accepted = revisions.Accepts(*pod_revision, &why);
-    *reason = Label("pod label", kRevision, *pod_revision) + why;
+    *reason = Label("pod label", kRevisionLabel, *pod_revision) + why;
     return accepted;
   }
   if (inject && *inject == "true") {
@@ -163,7 +161,7 @@ ProxyDecision DecideExistingProxy(const PodFacts& facts, const PodWorkload& pod)
 
 ProxyDecision DecideGatewayApiProxy(const PodFacts& facts, const std::string& gateway,
                                     const std::set<std::string>& waypoint_gateways) {
-  const std::string reason = Label("pod label", kGatewayName, gateway);
+  const std::string reason = Label("pod label", kGatewayNameLabel, gateway);
   const std::string* managed = FindLabel(*facts.labels, kManaged);
   const bool waypoint = (managed && *managed == "istio.io-mesh-controller") ||
                         waypoint_gateways.count(std::string(facts.ns) + "/" + gateway) > 0;
@@ -186,8 +184,8 @@ Revisions Revisions::Of(const Model& model) {
   Revisions out;
   for (const PodWorkload& pod : model.pod_workloads) {
     if (!IsIstiod(pod)) continue;
-    const std::string* revision = FindLabel(pod.pod_labels, kRevision);
-    if (!revision) revision = FindLabel(pod.meta.labels, kRevision);
+    const std::string* revision = FindLabel(pod.pod_labels, kRevisionLabel);
+    if (!revision) revision = FindLabel(pod.meta.labels, kRevisionLabel);
     out.Add(revision ? std::string_view(*revision) : "");
   }
   return out;
@@ -220,13 +218,13 @@ Injection DecideInjection(const PodFacts& pod, const Revisions& revisions) {
 
 Injection DecideAmbientCapture(const PodFacts& pod) {
   if (pod.host_network || FindLabel(*pod.annotations, kStatus)) return {};
-  const std::string* own = FindLabel(*pod.labels, kDataplaneMode);
-  if (own && *own == "ambient") return {true, Label("pod label", kDataplaneMode, "ambient")};
+  const std::string* own = FindLabel(*pod.labels, kDataplaneModeLabel);
+  if (own && *own == "ambient") return {true, Label("pod label", kDataplaneModeLabel, "ambient")};
   if (own && *own == "none") return {};
   if (!pod.namespace_labels) return {};
-  const std::string* inherited = FindLabel(*pod.namespace_labels, kDataplaneMode);
+  const std::string* inherited = FindLabel(*pod.namespace_labels, kDataplaneModeLabel);
   if (!inherited || *inherited != "ambient") return {};
-  return {true, Label("namespace label", kDataplaneMode, "ambient")};
+  return {true, Label("namespace label", kDataplaneModeLabel, "ambient")};
 }
 
 std::set<std::string> WaypointGateways(const Model& model) {
@@ -241,7 +239,7 @@ std::set<std::string> WaypointGateways(const Model& model) {
 
 ProxyDecision DecideProxy(const PodFacts& facts, const PodWorkload& pod, const Revisions& revisions,
                           const std::set<std::string>& waypoint_gateways) {
-  if (const std::string* gateway = FindLabel(*facts.labels, kGatewayName)) {
+  if (const std::string* gateway = FindLabel(*facts.labels, kGatewayNameLabel)) {
     return DecideGatewayApiProxy(facts, *gateway, waypoint_gateways);
   }
   if (pod.has_proxy_container || FindLabel(*facts.annotations, kStatus)) {

@@ -2,7 +2,7 @@
 
 #include "mesh/mesh_testing.h"
 
-namespace meshproof {
+namespace meshproof::injection_test {
 namespace {
 
 TEST_CASE("injection: webhook and injector") {
@@ -264,4 +264,4 @@ TEST_CASE("an istiod in the input tells revisions and feature flags") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::injection_test

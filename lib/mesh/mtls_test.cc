@@ -3,7 +3,7 @@
 
 #include "mesh/mesh_testing.h"
 
-namespace meshproof {
+namespace meshproof::mtls_test {
 namespace {
 
 TEST_CASE("effective mTLS: levels, ties and their sources") {
@@ -217,4 +217,4 @@ TEST_CASE("effective mTLS: all small combinations against the obvious resolution
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::mtls_test

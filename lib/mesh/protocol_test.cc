@@ -2,7 +2,7 @@
 
 #include "mesh/mesh.h"
 
-namespace meshproof {
+namespace meshproof::protocol_test {
 namespace {
 
 TEST_CASE("protocol selection") {
@@ -73,4 +73,4 @@ TEST_CASE("mesh ALPN by protocol") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::protocol_test

@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "mesh/mesh_testing.h"
 
-namespace meshproof {
+namespace meshproof::recorded_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -225,4 +225,4 @@ TEST_CASE("recorded clusters") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::recorded_test

@@ -8,11 +8,10 @@
 
 #include "mesh/builder.h"
 #include "mesh/order.h"
+#include "model/labels.h"
 
 namespace meshproof {
 namespace {
-
-constexpr std::string_view kGatewayName = "gateway.networking.k8s.io/gateway-name";
 
 template <typename T>
 void Index(const std::vector<T>& objects,
@@ -51,7 +50,7 @@ struct Reach {
 
   template <typename Policy>
   bool operator()(const Policy& policy) const {
-    const std::string* gateway = FindLabel(proxy.labels, kGatewayName);
+    const std::string* gateway = FindLabel(proxy.labels, kGatewayNameLabel);
     const bool waypoint = proxy.mode == ProxyMode::kWaypoint;
     if (!policy.target_refs.empty()) {
       if (!gateway) return false;

@@ -1,6 +1,6 @@
 #include "mesh/mesh_testing.h"
 
-namespace meshproof {
+namespace meshproof::selection_test {
 namespace {
 
 std::string Policy(const std::string& ns, const std::string& name, const std::string& spec,
@@ -136,4 +136,4 @@ TEST_CASE("objects that change a proxy in ways that are not computed") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::selection_test

@@ -1,7 +1,7 @@
 #include "mesh/hosts.h"
 #include "mesh/mesh_testing.h"
 
-namespace meshproof {
+namespace meshproof::services_test {
 namespace {
 
 const std::string kShop = NamespaceYaml("shop", "istio-injection: enabled");
@@ -278,4 +278,4 @@ TEST_CASE("hosts") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::services_test

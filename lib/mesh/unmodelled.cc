@@ -2,12 +2,11 @@
 // them instead of guessing: EnvoyFilters and WasmPlugins of the proxy's own or the root namespace
 // that select it, and ProxyConfigs that change how paths are read.
 #include "mesh/mesh.h"
+#include "model/labels.h"
 #include "source/node.h"
 
 namespace meshproof {
 namespace {
-
-constexpr std::string_view kGatewayName = "gateway.networking.k8s.io/gateway-name";
 
 const Node* SpecField(const ObjectMeta& meta, std::string_view key) {
   const Node* spec = meta.node ? meta.node->Find("spec") : nullptr;
@@ -21,7 +20,7 @@ bool HasTargetRefs(const ObjectMeta& meta) {
 }
 
 bool Changes(const OtherObject& object, const Workload& workload) {
-  const std::string* gateway = FindLabel(workload.labels, kGatewayName);
+  const std::string* gateway = FindLabel(workload.labels, kGatewayNameLabel);
   if (object.meta.kind == "ProxyConfig") {
     return SpecField(object.meta, "connectionSettings") &&
            Selects(object.selector.match_labels, workload.labels);
@@ -37,7 +36,7 @@ bool Changes(const OtherObject& object, const Workload& workload) {
 std::vector<const ObjectMeta*> Mesh::UnmodelledFor(const Workload& workload) const {
   std::vector<const ObjectMeta*> out;
   if (workload.mode == ProxyMode::kNone || workload.mode == ProxyMode::kAmbient) return out;
-  const bool gateway_api = FindLabel(workload.labels, kGatewayName) != nullptr;
+  const bool gateway_api = FindLabel(workload.labels, kGatewayNameLabel) != nullptr;
   std::vector<std::string> namespaces = {config().root_namespace};
   if (workload.ns != namespaces[0]) namespaces.push_back(workload.ns);
   for (const std::string& ns : namespaces) {

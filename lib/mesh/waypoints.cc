@@ -5,15 +5,13 @@
 #include <algorithm>
 
 #include "mesh/builder.h"
+#include "model/labels.h"
 
 namespace meshproof {
 namespace {
 
-constexpr std::string_view kUseWaypoint = "istio.io/use-waypoint";
-constexpr std::string_view kUseWaypointNamespace = "istio.io/use-waypoint-namespace";
 constexpr std::string_view kWaypointFor = "istio.io/waypoint-for";
 constexpr std::string_view kIngressUseWaypoint = "istio.io/ingress-use-waypoint";
-constexpr std::string_view kDataplaneMode = "istio.io/dataplane-mode";
 constexpr int kHbonePort = 15008;
 
 std::string NameOf(const K8sGateway& gateway) {
@@ -69,7 +67,7 @@ bool UsesAmbient(const Model& model, const std::vector<Workload>& workloads) {
     if (gateway.class_name.value == "istio-waypoint") return true;
   }
   return std::any_of(model.namespaces.begin(), model.namespaces.end(), [](const Namespace& ns) {
-    return LabelOr(ns.meta.labels, kDataplaneMode, "") == "ambient";
+    return LabelOr(ns.meta.labels, kDataplaneModeLabel, "") == "ambient";
   });
 }
 
@@ -137,7 +135,7 @@ const Waypoint* Mesh::WaypointOf(const Workload& proxy) const {
 WaypointChoice Mesh::ChooseWaypoint(const Labels& labels, const std::string& ns) const {
   WaypointChoice choice;
   const Namespace* object = FindNamespace(ns);
-  const std::string* name = FindLabel(labels, kUseWaypoint);
+  const std::string* name = FindLabel(labels, kUseWaypointLabel);
   const Labels* at = &labels;
   std::string whose = "label ";
   if (name && *name == "none") {
@@ -145,7 +143,7 @@ WaypointChoice Mesh::ChooseWaypoint(const Labels& labels, const std::string& ns)
     return choice;
   }
   if (!name || name->empty()) {
-    name = object ? FindLabel(object->meta.labels, kUseWaypoint) : nullptr;
+    name = object ? FindLabel(object->meta.labels, kUseWaypointLabel) : nullptr;
     at = object ? &object->meta.labels : nullptr;
     whose = "namespace label ";
   }
@@ -154,9 +152,9 @@ WaypointChoice Mesh::ChooseWaypoint(const Labels& labels, const std::string& ns)
                                             : "no label istio.io/use-waypoint";
     return choice;
   }
-  const std::string_view waypoint_ns = LabelOr(*at, kUseWaypointNamespace, ns);
+  const std::string_view waypoint_ns = LabelOr(*at, kUseWaypointNamespaceLabel, ns);
   choice.asked_for = true;
-  choice.reason = whose + std::string(kUseWaypoint) + ": " + *name;
+  choice.reason = whose + std::string(kUseWaypointLabel) + ": " + *name;
   for (const Waypoint& waypoint : waypoints_) {
     if (waypoint.gateway->meta.ns != waypoint_ns || waypoint.gateway->meta.name != *name) continue;
     if (!AllowsNamespace(*this, *waypoint.gateway, ns)) {

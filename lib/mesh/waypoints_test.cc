@@ -1,6 +1,6 @@
 #include "mesh/mesh_testing.h"
 
-namespace meshproof {
+namespace meshproof::waypoints_test {
 namespace {
 
 std::string GatewayYaml(const std::string& ns, const std::string& name, const std::string& labels,
@@ -139,4 +139,4 @@ TEST_CASE("ingress-use-waypoint: the Service's label beats its namespace's") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::waypoints_test

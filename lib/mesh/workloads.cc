@@ -7,12 +7,12 @@
 
 #include "base/parallel.h"
 #include "mesh/builder.h"
+#include "model/labels.h"
 
 namespace meshproof {
 namespace {
 
 constexpr std::string_view kTlsMode = "security.istio.io/tlsMode";
-constexpr std::string_view kGatewayName = "gateway.networking.k8s.io/gateway-name";
 constexpr std::string_view kTemplateHash = "pod-template-hash";
 
 int KindRank(std::string_view kind) {
@@ -58,8 +58,8 @@ std::string_view TemplateHash(const PodWorkload& pod) {
   return hash ? std::string_view(*hash) : std::string_view();
 }
 
-using Key = std::pair<std::string_view, std::string_view>;  // namespace, name
-using Controllers = std::map<Key, const PodWorkload*>;
+using ObjectKey = std::pair<std::string_view, std::string_view>;  // namespace, name
+using Controllers = std::map<ObjectKey, const PodWorkload*>;
 
 const PodWorkload* FindController(const Controllers& controllers, std::string_view ns,
                                   std::string_view name) {
@@ -99,7 +99,7 @@ std::vector<MeshBuilder::Group> MeshBuilder::GroupPods() const {
   Controllers controllers;
   for (const PodWorkload* object : objects) {
     if (object->meta.kind == "Pod") continue;
-    controllers.emplace(Key{object->meta.ns, object->meta.name}, object);
+    controllers.emplace(ObjectKey{object->meta.ns, object->meta.name}, object);
   }
   std::vector<Group> groups;
   std::unordered_map<const PodWorkload*, size_t> group_of;
@@ -115,7 +115,7 @@ std::vector<MeshBuilder::Group> MeshBuilder::GroupPods() const {
       groups[it->second].aliases.push_back(object->meta.name);
     }
   }
-  std::map<Key, size_t> orphans;  // pods whose controller is not in the input, by its name
+  std::map<ObjectKey, size_t> orphans;  // pods whose controller is not in the input, by its name
   for (const PodWorkload* pod : objects) {
     if (pod->meta.kind != "Pod") continue;
     const PodWorkload* owner = FindController(controllers, pod->meta.ns, pod->owner);
@@ -134,7 +134,7 @@ std::vector<MeshBuilder::Group> MeshBuilder::GroupPods() const {
       continue;
     }
     if (name.empty()) name = pod->owner;
-    auto [it, added] = orphans.emplace(Key{pod->meta.ns, name}, groups.size());
+    auto [it, added] = orphans.emplace(ObjectKey{pod->meta.ns, name}, groups.size());
     if (added) groups.push_back({std::string(name), pod, {}, {}});
     groups[it->second].pods.push_back(pod);
     groups[it->second].aliases.push_back(pod->meta.name);
@@ -191,7 +191,7 @@ Workload MeshBuilder::MakeWorkload(const Group& group) const {
   const std::string* tls_mode = FindLabel(lead.pod_labels, kTlsMode);
   out.tls_mode_istio = tls_mode ? *tls_mode == "istio" : out.mode == ProxyMode::kSidecar;
   out.identity = Identity(out);
-  if (const std::string* gateway = FindLabel(out.labels, kGatewayName)) {
+  if (const std::string* gateway = FindLabel(out.labels, kGatewayNameLabel)) {
     out.gateway = mesh_.FindK8sGateway(out.ns, *gateway);
   }
   return out;

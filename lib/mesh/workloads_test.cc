@@ -1,6 +1,6 @@
 #include "mesh/mesh_testing.h"
 
-namespace meshproof {
+namespace meshproof::workloads_test {
 namespace {
 
 std::string Pod(const std::string& name, const std::string& owner_kind, const std::string& owner,
@@ -139,4 +139,4 @@ TEST_CASE("the order of the input does not matter") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::workloads_test

@@ -7,7 +7,7 @@
 
 #include "model/test_input.h"
 
-namespace meshproof {
+namespace meshproof::admission_test {
 namespace {
 
 struct Row {
@@ -501,4 +501,4 @@ TEST_CASE("networking kinds: the errors that matter here") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::admission_test

@@ -4,7 +4,7 @@
 
 #include "model/test_input.h"
 
-namespace meshproof {
+namespace meshproof::decode_test {
 namespace {
 
 TEST_CASE("pods and what makes pods") {
@@ -458,4 +458,4 @@ data: {tls.crt: QQ==}
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::decode_test

@@ -51,7 +51,7 @@ Span FirstSpan(Span first, Span second) {
   return first ? first : second;
 }
 
-Fields::Fields(const Node* node, Report& report, std::string_view name, Spelling spelling)
+Fields::Fields(const Node* node, Report& report, std::string_view name, KeySpelling spelling)
     : node_(node), report_(&report), spelling_(spelling) {
   if (node_ == nullptr || node_->IsMapping()) return;
   if (!node_->IsNull()) report_->IgnoredType(*node_, name, "a mapping");
@@ -61,7 +61,7 @@ Fields::Fields(const Node* node, Report& report, std::string_view name, Spelling
 const Entry* Fields::FindEntry(std::string_view key) const {
   if (node_ == nullptr) return nullptr;
   const Entry* entry = node_->FindEntry(key);
-  if (entry == nullptr && spelling_ == Spelling::kProtoJson) {
+  if (entry == nullptr && spelling_ == KeySpelling::kProtoJson) {
     for (const Entry& candidate : node_->entries()) {
       if (IsSnakeOf(candidate.key.text, key)) entry = &candidate;
     }
@@ -99,7 +99,7 @@ std::optional<int64_t> Fields::Integer(std::string_view key) const {
   if (node == nullptr) return std::nullopt;
   auto value = IntegerOf(*node);
   // Protobuf's JSON also takes a number in quotes.
-  if (!value && spelling_ == Spelling::kProtoJson && node->IsString()) {
+  if (!value && spelling_ == KeySpelling::kProtoJson && node->IsString()) {
     Node unquoted = *node;
     unquoted.type = ResolvePlainScalar(node->text);
     value = IntegerOf(unquoted);

@@ -12,7 +12,7 @@ namespace meshproof {
 
 // How keys of a mapping are spelled: as they stand in the schema, or (protobuf's JSON, as istiod
 // reads MeshConfig) also in snake_case.
-enum class Spelling { kExact, kProtoJson };
+enum class KeySpelling { kExact, kProtoJson };
 
 // The fields of one mapping. A null or absent field reads as absent (the API server drops nulls of
 // fields that are not nullable); a value of the wrong type is reported and reads as absent too.
@@ -20,7 +20,7 @@ class Fields {
  public:
   // `node` may be null: then there are no fields. `name` is the mapping's own, for messages.
   Fields(const Node* node, Report& report, std::string_view name = "object",
-         Spelling spelling = Spelling::kExact);
+         KeySpelling spelling = KeySpelling::kExact);
 
   bool present() const { return node_ != nullptr; }
   const Node* node() const { return node_; }
@@ -71,7 +71,7 @@ class Fields {
 
   const Node* node_;
   Report* report_;
-  Spelling spelling_;
+  KeySpelling spelling_;
 };
 
 // A string's text and place; the text "" and no place for null.

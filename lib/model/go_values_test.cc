@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace meshproof {
+namespace meshproof::go_values_test {
 namespace {
 
 TEST_CASE("booleans as strconv.ParseBool reads them") {
@@ -46,4 +46,4 @@ TEST_CASE("durations as time.ParseDuration reads them") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::go_values_test

@@ -15,7 +15,7 @@
 #include "base/json.h"
 #include "model/test_input.h"
 
-namespace meshproof {
+namespace meshproof::golden_admission_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -141,4 +141,4 @@ TEST_CASE("conformance meshes") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::golden_admission_test

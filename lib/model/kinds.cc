@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "model/admission.h"
 #include "model/decode.h"
+#include "model/labels.h"
 #include "model/schema.h"
 
 namespace meshproof {
@@ -152,13 +153,12 @@ void AddEnvoyFilter(Arrival& a) {
 
 constexpr std::string_view kTelemetry = "telemetry.istio.io";
 constexpr std::string_view kExtensions = "extensions.istio.io";
-constexpr std::string_view kGatewayApi = "gateway.networking.k8s.io";
 constexpr std::string_view kGatewayApiX = "gateway.networking.x-k8s.io";
 
 // Sorted by kind.
 constexpr KindInfo kKinds[] = {
     {"AuthorizationPolicy", kSecurity, "v1 v1beta1", AddAuthorizationPolicy},
-    {"BackendTLSPolicy", kGatewayApi, "", AddBackendTlsPolicy},
+    {"BackendTLSPolicy", kGatewayApiGroup, "", AddBackendTlsPolicy},
     {"ConfigMap", "", "v1", AddConfigMap},
     {"CronJob", "batch", "v1", AddPodWorkload},
     {"DaemonSet", "apps", "v1", AddPodWorkload},
@@ -166,18 +166,18 @@ constexpr KindInfo kKinds[] = {
     {"DestinationRule", kNetworking, "v1 v1beta1 v1alpha3", AddDestinationRule},
     {"EnvoyFilter", kNetworking, "v1alpha3", AddEnvoyFilter},
     {"ExtensionFilter", kExtensions, "", AddOther},
-    {"GRPCRoute", kGatewayApi, "", AddK8sRoute},
+    {"GRPCRoute", kGatewayApiGroup, "", AddK8sRoute},
     {"Gateway", kNetworking, "v1 v1beta1 v1alpha3", AddGateway},
-    {"Gateway", kGatewayApi, "", AddK8sGateway},
-    {"GatewayClass", kGatewayApi, "", AddGatewayClass, true},
-    {"HTTPRoute", kGatewayApi, "", AddK8sRoute},
+    {"Gateway", kGatewayApiGroup, "", AddK8sGateway},
+    {"GatewayClass", kGatewayApiGroup, "", AddGatewayClass, true},
+    {"HTTPRoute", kGatewayApiGroup, "", AddK8sRoute},
     {"Job", "batch", "v1", AddPodWorkload},
-    {"ListenerSet", kGatewayApi, "", AddOther},
+    {"ListenerSet", kGatewayApiGroup, "", AddOther},
     {"Namespace", "", "v1", AddNamespace, true},
     {"PeerAuthentication", kSecurity, "v1 v1beta1", AddPeerAuthentication},
     {"Pod", "", "v1", AddPodWorkload},
     {"ProxyConfig", kNetworking, "v1beta1", AddOther},
-    {"ReferenceGrant", kGatewayApi, "", AddReferenceGrant},
+    {"ReferenceGrant", kGatewayApiGroup, "", AddReferenceGrant},
     {"ReplicaSet", "apps", "v1", AddPodWorkload},
     {"ReplicationController", "", "v1", AddPodWorkload},
     {"RequestAuthentication", kSecurity, "v1 v1beta1", AddRequestAuthentication},
@@ -187,11 +187,11 @@ constexpr KindInfo kKinds[] = {
     {"ServiceEntry", kNetworking, "v1 v1beta1 v1alpha3", AddServiceEntry},
     {"Sidecar", kNetworking, "v1 v1beta1 v1alpha3", AddSidecar},
     {"StatefulSet", "apps", "v1", AddPodWorkload},
-    {"TCPRoute", kGatewayApi, "", AddK8sRoute},
-    {"TLSRoute", kGatewayApi, "", AddK8sRoute},
+    {"TCPRoute", kGatewayApiGroup, "", AddK8sRoute},
+    {"TLSRoute", kGatewayApiGroup, "", AddK8sRoute},
     {"Telemetry", kTelemetry, "v1 v1alpha1", AddOther},
     {"TrafficExtension", kExtensions, "", AddOther},
-    {"UDPRoute", kGatewayApi, "", AddOther},
+    {"UDPRoute", kGatewayApiGroup, "", AddOther},
     {"VirtualService", kNetworking, "v1 v1beta1 v1alpha3", AddVirtualService},
     {"WasmPlugin", kExtensions, "", AddOther},
     {"WorkloadEntry", kNetworking, "v1 v1beta1 v1alpha3", AddWorkloadEntry},

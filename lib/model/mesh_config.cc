@@ -166,7 +166,7 @@ void DecodeFields(const Fields& fields, MeshConfig* config) {
   if (!trust_domain.value.empty()) config->trust_domain = trust_domain.value;
   config->trust_domain_aliases = Owned(fields.Strings("trustDomainAliases"));
   fields.ForEach("caCertificates", [&](const Node& item) {
-    Fields certificate(&item, fields.report(), "caCertificates", Spelling::kProtoJson);
+    Fields certificate(&item, fields.report(), "caCertificates", KeySpelling::kProtoJson);
     for (std::string& domain : Owned(certificate.Strings("trustDomains"))) {
       config->ca_trust_domains.push_back(std::move(domain));
     }
@@ -174,7 +174,7 @@ void DecodeFields(const Fields& fields, MeshConfig* config) {
   config->path_normalization = EnumOf(fields.Message("pathNormalization"), "normalization",
                                       kNormalizations, PathNormalization::kDefault);
   fields.ForEach("extensionProviders", [&](const Node& item) {
-    Fields provider(&item, fields.report(), "extensionProviders", Spelling::kProtoJson);
+    Fields provider(&item, fields.report(), "extensionProviders", KeySpelling::kProtoJson);
     if (provider.present()) config->providers.push_back(DecodeProvider(provider));
   });
   config->registry_only = EnumOf(fields.Message("outboundTrafficPolicy"), "mode", kOutboundModes,
@@ -225,7 +225,8 @@ void DecodeParsed(ParsedFile* parsed, const SourceFile* file, const ObjectMeta* 
   }
   if (parsed->documents.empty() || parsed->documents.front().root() == nullptr) return;
   Report report(file, meta, &model->diagnostics);
-  Fields fields(parsed->documents.front().root(), report, "the mesh config", Spelling::kProtoJson);
+  Fields fields(parsed->documents.front().root(), report, "the mesh config",
+                KeySpelling::kProtoJson);
   if (!fields.present()) return;
   ReportUnknown(fields, &model->mesh_config);
   DecodeFields(fields, &model->mesh_config);

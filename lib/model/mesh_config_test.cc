@@ -4,7 +4,7 @@
 
 #include "model/test_input.h"
 
-namespace meshproof {
+namespace meshproof::mesh_config_test {
 namespace {
 
 std::string ConfigMap(const std::string& ns, const std::string& name, const std::string& mesh) {
@@ -175,4 +175,4 @@ data:
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::mesh_config_test

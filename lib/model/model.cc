@@ -350,7 +350,7 @@ std::vector<MeshConfigMap> JoinParts(std::vector<Part>* parts, unsigned threads,
   return mesh_configs;
 }
 
-struct Unit {
+struct DocumentUnit {
   size_t file = 0;
   size_t document = 0;
 };
@@ -381,7 +381,7 @@ std::shared_ptr<const Model> DecodeModel(Load load, const ModelOptions& options)
   model->files = std::move(load.files);
   TakeReaderDiagnostics(std::move(load.diagnostics), model.get());
 
-  std::vector<Unit> units;
+  std::vector<DocumentUnit> units;
   std::vector<std::string> default_namespaces;
   for (size_t file = 0; file < model->files.size(); ++file) {
     default_namespaces.push_back(NamespaceOfPath(model->files[file].file->name(), options));

@@ -9,7 +9,7 @@
 #include "model/report.h"
 #include "model/test_input.h"
 
-namespace meshproof {
+namespace meshproof::model_test {
 namespace {
 
 using Reason = Model::Skipped::Reason;
@@ -228,4 +228,4 @@ TEST_CASE("the outcome does not depend on threads") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::model_test

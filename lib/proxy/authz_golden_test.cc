@@ -7,7 +7,7 @@
 #include "proxy/compile.h"
 #include "proxy/emit.h"
 
-namespace meshproof {
+namespace meshproof::authz_golden_test {
 namespace {
 
 std::vector<Json> FiltersOf(const ProxyConfig& proxy) {
@@ -48,4 +48,4 @@ TEST_CASE("policies become the filters of Istio's own tests") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::authz_golden_test

@@ -10,6 +10,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "proxy/filter_names.h"
 #include "proxy/string_class.h"
 
 namespace meshproof {
@@ -198,7 +199,7 @@ ResolvedProvider Build(const ExtensionProvider& provider, const std::string& hos
   filter.grpc = true;
   filter.authority = host;
   resolved.http = filter;
-  filter.gate_filter = "envoy.filters.network.rbac";
+  filter.gate_filter = kNetworkRbac;
   filter.stat_prefix = "tcp.";
   filter.with_request_body.reset();
   filter.status_on_error = 0;

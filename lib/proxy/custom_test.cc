@@ -6,7 +6,7 @@
 #include "proxy/emit.h"
 #include "proxy/proxy_testing.h"
 
-namespace meshproof {
+namespace meshproof::custom_test {
 namespace {
 
 std::string MeshText(const std::string& providers, const std::string& policies = "") {
@@ -167,4 +167,4 @@ TEST_CASE("durations of Go become proto-JSON's") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::custom_test

@@ -9,22 +9,18 @@
 namespace meshproof {
 namespace {
 
-Json Object(std::string key, Json value) {
-  return Json::MakeObject({{std::move(key), std::move(value)}});
-}
-
 Json EmitPortRange(uint32_t port) {
   Json range = Json::MakeObject();
   if (port != 0) range.Set("start", port);
   range.Set("end", port + 1);
-  return Object("destination_port_range", std::move(range));
+  return Lone("destination_port_range", std::move(range));
 }
 
 Json EmitPorts(const std::vector<uint32_t>& ports) {
   if (ports.size() == 1) return EmitPortRange(ports.front());
   Json rules = Json::MakeArray();
   for (const uint32_t port : ports) rules.Append(EmitPortRange(port));
-  return Object("or_match", Object("rules", std::move(rules)));
+  return Lone("or_match", Lone("rules", std::move(rules)));
 }
 
 Json EmitListenerFilters(const Listener& listener) {
@@ -37,7 +33,7 @@ Json EmitListenerFilters(const Listener& listener) {
     Json filter = EmitNamed("envoy.filters.listener.tls_inspector",
                             "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector", {});
     if (!listener.tls_inspector_only.empty()) {
-      filter.Set("filter_disabled", Object("not_match", EmitPorts(listener.tls_inspector_only)));
+      filter.Set("filter_disabled", Lone("not_match", EmitPorts(listener.tls_inspector_only)));
     } else if (!listener.tls_inspector_disabled.empty()) {
       filter.Set("filter_disabled", EmitPorts(listener.tls_inspector_disabled));
     }
@@ -91,7 +87,7 @@ Json EmitSecret(const std::string& name) {
   if (name.starts_with("kubernetes://") || name.starts_with("configmap://")) {
     source.Set("ads", Json::MakeObject());
   } else {
-    Json service = Object("envoy_grpc", Object("cluster_name", "sds-grpc"));
+    Json service = Lone("envoy_grpc", Lone("cluster_name", "sds-grpc"));
     Json services = Json::MakeArray();
     services.Append(std::move(service));
     source.Set("api_config_source", Json::MakeObject({{"api_type", "GRPC"},
@@ -121,7 +117,7 @@ Json EmitTlsParameters(const TlsContext& tls) {
 }
 
 Json EmitTransportSocket(const TlsContext& tls) {
-  Json common = Object("tls_params", EmitTlsParameters(tls));
+  Json common = Lone("tls_params", EmitTlsParameters(tls));
   Json certificates = Json::MakeArray();
   certificates.Append(EmitSecret(tls.certificate_secret));
   common.Set("tls_certificate_sds_secret_configs", std::move(certificates));
@@ -138,7 +134,7 @@ Json EmitTransportSocket(const TlsContext& tls) {
                           {"validation_context_sds_secret_config", EmitSecret(tls.ca_secret)}}));
   }
   SetUnlessEmpty("alpn_protocols", tls.alpn, &common);
-  Json context = Object("common_tls_context", std::move(common));
+  Json context = Lone("common_tls_context", std::move(common));
   context.Set("require_client_certificate", tls.require_client_certificate);
   return EmitNamed("envoy.transport_sockets.tls",
                    "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
@@ -146,7 +142,7 @@ Json EmitTransportSocket(const TlsContext& tls) {
 }
 
 Json EmitClientCertDetails(const HttpConnectionManager& manager) {
-  Json details = Object("subject", true);
+  Json details = Lone("subject", true);
   if (manager.set_client_cert) details.Set("cert", true);
   details.Set("dns", true);
   details.Set("uri", true);
@@ -156,9 +152,8 @@ Json EmitClientCertDetails(const HttpConnectionManager& manager) {
 // An inbound chain's: everything goes to one cluster.
 Json EmitDefaultRoute(const std::string& cluster) {
   Json routes = Json::MakeArray();
-  routes.Append(Json::MakeObject({{"name", "default"},
-                                  {"match", Object("prefix", "/")},
-                                  {"route", Object("cluster", cluster)}}));
+  routes.Append(Json::MakeObject(
+      {{"name", "default"}, {"match", Lone("prefix", "/")}, {"route", Lone("cluster", cluster)}}));
   Json domains = Json::MakeArray();
   domains.Append("*");
   Json hosts = Json::MakeArray();
@@ -199,7 +194,7 @@ Json EmitManager(const HttpConnectionManager& manager) {
   }
   config.Set("http_filters", std::move(filters));
   if (manager.accept_http_10) {
-    config.Set("http_protocol_options", Object("accept_http_10", true));
+    config.Set("http_protocol_options", Lone("accept_http_10", true));
   }
   config.Set("server_name", "istio-envoy");
   config.Set("use_remote_address", manager.use_remote_address);
@@ -218,7 +213,7 @@ Json EmitManager(const HttpConnectionManager& manager) {
   }
   Json upgrades = Json::MakeArray();
   for (const std::string& type : manager.upgrade_types) {
-    upgrades.Append(Object("upgrade_type", type));
+    upgrades.Append(Lone("upgrade_type", type));
   }
   if (!manager.upgrade_types.empty()) config.Set("upgrade_configs", std::move(upgrades));
   config.Set("normalize_path", manager.path.normalize);
@@ -232,8 +227,8 @@ Json EmitManager(const HttpConnectionManager& manager) {
   if (manager.strip_trailing_host_dot) config.Set("strip_trailing_host_dot", true);
   if (manager.underscores != HttpConnectionManager::Underscores::kAllow) {
     bool reject = manager.underscores == HttpConnectionManager::Underscores::kReject;
-    config.Set("common_http_protocol_options", Object("headers_with_underscores_action",
-                                                      reject ? "REJECT_REQUEST" : "DROP_HEADER"));
+    config.Set("common_http_protocol_options",
+               Lone("headers_with_underscores_action", reject ? "REJECT_REQUEST" : "DROP_HEADER"));
   }
   return EmitNamed(
       "envoy.filters.network.http_connection_manager",
@@ -242,7 +237,7 @@ Json EmitManager(const HttpConnectionManager& manager) {
 }
 
 Json EmitTcpProxy(const TcpProxy& proxy) {
-  Json config = Object("stat_prefix", proxy.cluster.empty() ? std::string("tcp") : proxy.cluster);
+  Json config = Lone("stat_prefix", proxy.cluster.empty() ? std::string("tcp") : proxy.cluster);
   if (proxy.weighted_clusters.empty()) {
     config.Set("cluster", proxy.cluster);
   } else {
@@ -277,13 +272,12 @@ Json EmitChain(const FilterChain& chain) {
 }
 
 Json EmitAction(const std::string& chain) {
-  return Object(
-      "action",
-      Json::MakeObject(
-          {{"name", chain},
-           {"typed_config",
-            Json::MakeObject({{"@type", "type.googleapis.com/google.protobuf.StringValue"},
-                              {"value", chain}})}}));
+  return Lone("action",
+              Json::MakeObject(
+                  {{"name", chain},
+                   {"typed_config",
+                    Json::MakeObject({{"@type", "type.googleapis.com/google.protobuf.StringValue"},
+                                      {"value", chain}})}}));
 }
 
 Json EmitInput(std::string_view name, std::string_view type) {
@@ -292,8 +286,8 @@ Json EmitInput(std::string_view name, std::string_view type) {
 }
 
 Json EmitTree(Json input, std::string_view how, Json value) {
-  return Object("matcher_tree", Json::MakeObject({{"input", std::move(input)},
-                                                  {std::string(how), std::move(value)}}));
+  return Lone("matcher_tree", Json::MakeObject({{"input", std::move(input)},
+                                                {std::string(how), std::move(value)}}));
 }
 
 // By what the HTTP inspector found: it writes its protocols in quotes.
@@ -301,9 +295,9 @@ Json EmitSniffed(const std::string& http_chain, const std::string& tcp_chain) {
   Json map = Json::MakeObject();
   for (const char* protocol : {"'h2c'", "'http/1.1'"}) map.Set(protocol, EmitAction(http_chain));
   Json matcher = EmitTree(EmitInput("application-protocol", "ApplicationProtocolInput"),
-                          "exact_match_map", Object("map", std::move(map)));
+                          "exact_match_map", Lone("map", std::move(map)));
   matcher.Set("on_no_match", EmitAction(tcp_chain));
-  return Object("matcher", std::move(matcher));
+  return Lone("matcher", std::move(matcher));
 }
 
 Json EmitAddresses(const std::vector<IpAddress>& addresses, Json on_match) {
@@ -327,8 +321,8 @@ Json EmitWaypointMatcher(const WaypointMatcher& matcher) {
                       : EmitAction(port.http_chain.empty() ? port.tcp_chain : port.http_chain));
     }
     Json by_port = EmitTree(EmitInput("port", "DestinationPortInput"), "exact_match_map",
-                            Object("map", std::move(map)));
-    ranges.Append(EmitAddresses(vip.addresses, Object("matcher", std::move(by_port))));
+                            Lone("map", std::move(map)));
+    ranges.Append(EmitAddresses(vip.addresses, Lone("matcher", std::move(by_port))));
   }
   if (!matcher.workload_addresses.empty()) {
     ranges.Append(
@@ -341,13 +335,13 @@ Json EmitWaypointMatcher(const WaypointMatcher& matcher) {
 }
 
 Json EmitListener(const Listener& listener, ProxyMode mode) {
-  Json out = Object("name", listener.name);
+  Json out = Lone("name", listener.name);
   // An internal listener (a waypoint's) has no address.
   if (listener.address.empty()) {
     out.Set("internal_listener", Json::MakeObject());
   } else {
-    out.Set("address", Object("socket_address", Json::MakeObject({{"address", listener.address},
-                                                                  {"port_value", listener.port}})));
+    out.Set("address", Lone("socket_address", Json::MakeObject({{"address", listener.address},
+                                                                {"port_value", listener.port}})));
   }
   Json listener_filters = EmitListenerFilters(listener);
   if (!listener_filters.as_array().empty()) {
@@ -411,7 +405,7 @@ Json EmitProxy(const ProxyConfig& proxy) {
   for (const auto& configuration : proxy.routes) routes.Append(EmitRoutes(*configuration));
   out.Set("routes", std::move(routes));
   Json clusters = Json::MakeArray();
-  for (const std::string& cluster : proxy.clusters) clusters.Append(Object("name", cluster));
+  for (const std::string& cluster : proxy.clusters) clusters.Append(Lone("name", cluster));
   out.Set("clusters", std::move(clusters));
   return out;
 }
@@ -419,13 +413,13 @@ Json EmitProxy(const ProxyConfig& proxy) {
 namespace {
 
 Json EmitSection(std::string_view type, std::string key, Json entries) {
-  Json section = Object("@type", "type.googleapis.com/envoy.admin.v3." + std::string(type));
+  Json section = Lone("@type", "type.googleapis.com/envoy.admin.v3." + std::string(type));
   section.Set(std::move(key), std::move(entries));
   return section;
 }
 
 Json Typed(std::string_view type, Json message) {
-  Json out = Object("@type", "type.googleapis.com/" + std::string(type));
+  Json out = Lone("@type", "type.googleapis.com/" + std::string(type));
   for (auto& [key, value] : message.as_object()) out.Set(key, std::move(value));
   return out;
 }
@@ -438,8 +432,8 @@ Json EmitBootstrap(const ProxyConfig& proxy) {
   std::string id = std::string(NodeRole(proxy.mode)) + "~10.0.0.1~" + proxy.workload + "." +
                    proxy.ns + "~" + proxy.ns + ".svc.cluster.local";
   Json node = Json::MakeObject({{"id", std::move(id)}, {"metadata", std::move(metadata)}});
-  Json section = Object("@type", "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump");
-  section.Set("bootstrap", Object("node", std::move(node)));
+  Json section = Lone("@type", "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump");
+  section.Set("bootstrap", Lone("node", std::move(node)));
   return section;
 }
 
@@ -449,26 +443,26 @@ Json EmitConfigDump(const ProxyConfig& proxy) {
   Json listeners = Json::MakeArray();
   for (const Listener& listener : proxy.listeners) {
     Json message = Typed("envoy.config.listener.v3.Listener", EmitListener(listener, proxy.mode));
-    Json entry = Object("name", listener.name);
-    entry.Set("active_state", Object("listener", std::move(message)));
+    Json entry = Lone("name", listener.name);
+    entry.Set("active_state", Lone("listener", std::move(message)));
     listeners.Append(std::move(entry));
   }
   Json clusters = Json::MakeArray();
   for (const std::string& cluster : proxy.clusters) {
     clusters.Append(
-        Object("cluster", Typed("envoy.config.cluster.v3.Cluster", Object("name", cluster))));
+        Lone("cluster", Typed("envoy.config.cluster.v3.Cluster", Lone("name", cluster))));
   }
   Json routes = Json::MakeArray();
   for (const auto& configuration : proxy.routes) {
     Json message = Typed("envoy.config.route.v3.RouteConfiguration", EmitRoutes(*configuration));
-    routes.Append(Object("route_config", std::move(message)));
+    routes.Append(Lone("route_config", std::move(message)));
   }
   Json configs = Json::MakeArray();
   configs.Append(EmitBootstrap(proxy));
   configs.Append(EmitSection("ClustersConfigDump", "dynamic_active_clusters", std::move(clusters)));
   configs.Append(EmitSection("ListenersConfigDump", "dynamic_listeners", std::move(listeners)));
   configs.Append(EmitSection("RoutesConfigDump", "dynamic_route_configs", std::move(routes)));
-  return Object("configs", std::move(configs));
+  return Lone("configs", std::move(configs));
 }
 
 }  // namespace meshproof

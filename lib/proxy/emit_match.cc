@@ -1,18 +1,20 @@
 #include "proxy/emit_match.h"
 
+#include "proxy/filter_names.h"
+
 namespace meshproof {
 namespace {
 
 constexpr std::string_view kTypePrefix = "type.googleapis.com/";
 
-Json Object(std::string key, Json value) {
+}  // namespace
+
+Json Lone(std::string key, Json value) {
   return Json::MakeObject({{std::move(key), std::move(value)}});
 }
 
-}  // namespace
-
 Json EmitNamed(std::string_view name, std::string_view type, Json config) {
-  Json typed = Object("@type", std::string(kTypePrefix) + std::string(type));
+  Json typed = Lone("@type", std::string(kTypePrefix) + std::string(type));
   if (config.is_object()) {
     for (auto& [key, value] : config.as_object()) typed.Set(key, std::move(value));
   }
@@ -46,7 +48,7 @@ Json EmitString(const StringMatcher& matcher) {
       out.Set("contains", matcher.value);
       break;
     case StringMatcher::Kind::kRegex:
-      out.Set("safe_regex", Object("regex", matcher.value));
+      out.Set("safe_regex", Lone("regex", matcher.value));
       break;
   }
   if (matcher.ignore_case) out.Set("ignore_case", true);
@@ -54,7 +56,7 @@ Json EmitString(const StringMatcher& matcher) {
 }
 
 Json EmitHeader(const HeaderMatcher& matcher) {
-  Json out = Object("name", matcher.name);
+  Json out = Lone("name", matcher.name);
   switch (matcher.kind) {
     case HeaderMatcher::Kind::kString:
       out.Set("string_match", EmitString(matcher.string));
@@ -81,36 +83,36 @@ namespace {
 Json EmitValue(const ValueMatcher& value) {
   switch (value.kind) {
     case ValueMatcher::Kind::kNull:
-      return Object("null_match", Json::MakeObject());
+      return Lone("null_match", Json::MakeObject());
     case ValueMatcher::Kind::kDoubleRange: {
       Json range = Json::MakeObject();
       if (value.low != 0) range.Set("start", value.low);
       if (value.high != 0) range.Set("end", value.high);
-      return Object("double_match", Object("range", std::move(range)));
+      return Lone("double_match", Lone("range", std::move(range)));
     }
     case ValueMatcher::Kind::kDouble:
-      return Object("double_match", Object("exact", value.low));
+      return Lone("double_match", Lone("exact", value.low));
     case ValueMatcher::Kind::kString:
-      return Object("string_match", EmitString(value.string));
+      return Lone("string_match", EmitString(value.string));
     case ValueMatcher::Kind::kBool:
-      return Object("bool_match", value.boolean);
+      return Lone("bool_match", value.boolean);
     case ValueMatcher::Kind::kPresent:
-      return Object("present_match", value.boolean);
+      return Lone("present_match", value.boolean);
     case ValueMatcher::Kind::kList:
-      return Object("list_match", Object("one_of", EmitValue(value.children.front())));
+      return Lone("list_match", Lone("one_of", EmitValue(value.children.front())));
     case ValueMatcher::Kind::kOr:
       break;
   }
   Json matchers = Json::MakeArray();
   for (const ValueMatcher& child : value.children) matchers.Append(EmitValue(child));
-  return Object("or_match", Object("value_matchers", std::move(matchers)));
+  return Lone("or_match", Lone("value_matchers", std::move(matchers)));
 }
 
 }  // namespace
 
 Json EmitMetadata(const MetadataPredicate& predicate) {
   Json path = Json::MakeArray();
-  for (const std::string& key : predicate.path) path.Append(Object("key", key));
+  for (const std::string& key : predicate.path) path.Append(Lone("key", key));
   Json out = Json::MakeObject({{"filter", predicate.filter},
                                {"path", std::move(path)},
                                {"value", EmitValue(predicate.value)}});
@@ -142,59 +144,59 @@ class PredicateEmitter {
     return array;
   }
 
-  Json operator()(const AnyPredicate&) const { return Object("any", true); }
+  Json operator()(const AnyPredicate&) const { return Lone("any", true); }
   Json operator()(const AndPredicate& match) const {
-    return Object(words_.all, Object(words_.list, EmitAll(match.all)));
+    return Lone(words_.all, Lone(words_.list, EmitAll(match.all)));
   }
   Json operator()(const OrPredicate& match) const {
-    return Object(words_.any, Object(words_.list, EmitAll(match.any)));
+    return Lone(words_.any, Lone(words_.list, EmitAll(match.any)));
   }
   Json operator()(const NotPredicate& match) const {
-    return Object(words_.negation, Emit(match.inner.front()));
+    return Lone(words_.negation, Emit(match.inner.front()));
   }
   Json operator()(const HeaderPredicate& match) const {
-    return Object("header", EmitHeader(match.header));
+    return Lone("header", EmitHeader(match.header));
   }
   Json operator()(const UrlPathPredicate& match) const {
-    return Object("url_path", Object("path", EmitString(match.path)));
+    return Lone("url_path", Lone("path", EmitString(match.path)));
   }
   Json operator()(const PathTemplatePredicate& match) const {
-    return Object("uri_template",
-                  EmitNamed("uri-template",
-                            "envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig",
-                            Object("path_template", match.path_template)));
+    return Lone("uri_template",
+                EmitNamed("uri-template",
+                          "envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig",
+                          Lone("path_template", match.path_template)));
   }
   Json operator()(const AddressPredicate& match) const {
-    return Object(FieldName(match.field), EmitCidr(match.address_prefix, match.range.length));
+    return Lone(FieldName(match.field), EmitCidr(match.address_prefix, match.range.length));
   }
   Json operator()(const PortPredicate& match) const {
-    if (match.end == match.begin + 1) return Object("destination_port", match.begin);
-    return Object("destination_port_range",
-                  Json::MakeObject({{"start", match.begin}, {"end", match.end}}));
+    if (match.end == match.begin + 1) return Lone("destination_port", match.begin);
+    return Lone("destination_port_range",
+                Json::MakeObject({{"start", match.begin}, {"end", match.end}}));
   }
   Json operator()(const ServerNamePredicate& match) const {
-    return Object("requested_server_name", EmitString(match.name));
+    return Lone("requested_server_name", EmitString(match.name));
   }
   Json operator()(const MetadataPredicate& match) const {
-    return Object("metadata", EmitMetadata(match));
+    return Lone("metadata", EmitMetadata(match));
   }
   Json operator()(const FilterStatePredicate& match) const {
-    return Object("filter_state", Json::MakeObject({{"key", match.key},
-                                                    {"string_match", EmitString(match.value)}}));
+    return Lone("filter_state",
+                Json::MakeObject({{"key", match.key}, {"string_match", EmitString(match.value)}}));
   }
   Json operator()(const AuthenticatedPredicate& match) const {
     Json authenticated = Json::MakeObject();
     if (match.principal_name)
       authenticated.Set("principal_name", EmitString(*match.principal_name));
-    return Object("authenticated", std::move(authenticated));
+    return Lone("authenticated", std::move(authenticated));
   }
   Json operator()(const InputPredicate& match) const {
-    return Object("matcher", Json::MakeObject({{"name", InputName(match)},
-                                               {"value_match", EmitString(match.value)}}));
+    return Lone("matcher", Json::MakeObject({{"name", InputName(match)},
+                                             {"value_match", EmitString(match.value)}}));
   }
   // What could not be read cannot be written; only its name is known.
   Json operator()(const OpaquePredicate& match) const {
-    return Object("matcher", Object("name", match.name));
+    return Lone("matcher", Lone("name", match.name));
   }
 
  private:
@@ -262,10 +264,10 @@ const char* ActionName(Rbac::Action action) {
 // A normal form: predicates as RBAC permissions, actions by name.
 Json EmitMatcher(const RbacMatcher& matcher) {
   const auto outcome = [](const RbacMatcher::Outcome& given) {
-    if (given.nested != nullptr) return Object("matcher", EmitMatcher(*given.nested));
-    if (!given.opaque.empty()) return Object("action", Object("name", given.opaque));
-    return Object("action",
-                  Json::MakeObject({{"name", given.name}, {"action", ActionName(given.action)}}));
+    if (given.nested != nullptr) return Lone("matcher", EmitMatcher(*given.nested));
+    if (!given.opaque.empty()) return Lone("action", Lone("name", given.opaque));
+    return Lone("action",
+                Json::MakeObject({{"name", given.name}, {"action", ActionName(given.action)}}));
   };
   Json fields = Json::MakeArray();
   for (const RbacMatcher::Field& field : matcher.fields) {
@@ -273,7 +275,7 @@ Json EmitMatcher(const RbacMatcher& matcher) {
         Json::MakeObject({{"predicate", PredicateEmitter(kPermission).Emit(field.predicate)},
                           {"on_match", outcome(field.outcome)}}));
   }
-  Json out = Object("matcher_list", Object("matchers", std::move(fields)));
+  Json out = Lone("matcher_list", Lone("matchers", std::move(fields)));
   if (matcher.on_no_match) out.Set("on_no_match", outcome(*matcher.on_no_match));
   return out;
 }
@@ -291,10 +293,10 @@ Json EmitRbacFilter(const RbacFilter& filter, bool network) {
   if (filter.shadow_matcher != nullptr) {
     config.Set("shadow_matcher", EmitMatcher(*filter.shadow_matcher));
   }
-  const auto name = [&filter](const char* usual) {
+  const auto name = [&filter](std::string_view usual) {
     return filter.name.empty() ? std::string(usual) : filter.name;
   };
-  Json out = network ? EmitNamed(name("envoy.filters.network.rbac"),
+  Json out = network ? EmitNamed(name(kNetworkRbac),
                                  "envoy.extensions.filters.network.rbac.v3.RBAC", std::move(config))
                      : EmitNamed(name("envoy.filters.http.rbac"),
                                  "envoy.extensions.filters.http.rbac.v3.RBAC", std::move(config));

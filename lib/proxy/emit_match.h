@@ -16,6 +16,8 @@ Json EmitOpaqueFilter(const OpaqueFilter& filter);
 Json EmitRbacFilter(const RbacFilter& filter, bool network);
 Json EmitExtAuthzFilter(const ExtAuthzFilter& filter, bool network);
 
+// An object of one entry.
+Json Lone(std::string key, Json value);
 // {"name", "typed_config": {"@type", …config}}.
 Json EmitNamed(std::string_view name, std::string_view type, Json config);
 void SetUnlessEmpty(std::string_view key, const std::string& value, Json* object);

@@ -8,7 +8,7 @@
 #include "proxy/gateway_hosts.h"
 #include "proxy/proxy_testing.h"
 
-namespace meshproof {
+namespace meshproof::gateway_test {
 namespace {
 
 using Lines = std::vector<std::string>;
@@ -421,4 +421,4 @@ TEST_CASE("hosts") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::gateway_test

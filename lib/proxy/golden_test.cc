@@ -8,7 +8,7 @@
 #include "proxy/proxy_testing.h"
 #include "proxy/ztunnel.h"
 
-namespace meshproof {
+namespace meshproof::golden_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -211,4 +211,4 @@ TEST_CASE("every recorded ztunnel gets what istiod sent") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::golden_test

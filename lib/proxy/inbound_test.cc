@@ -5,7 +5,7 @@
 #include "proxy/compile.h"
 #include "proxy/proxy_testing.h"
 
-namespace meshproof {
+namespace meshproof::inbound_test {
 namespace {
 
 const char* const kWorkload = R"(apiVersion: v1
@@ -178,4 +178,4 @@ spec:
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::inbound_test

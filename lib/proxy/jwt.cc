@@ -38,7 +38,7 @@ std::vector<RuleOrigin> SortedRules(
   return rules;
 }
 
-std::vector<std::string> Strings(const TextList& list) {
+std::vector<std::string> TextsOf(const TextList& list) {
   std::vector<std::string> strings;
   for (const Text& value : list.values) strings.emplace_back(value.value);
   return strings;
@@ -108,15 +108,15 @@ JwtProvider CompileProvider(const Mesh& mesh, const RuleOrigin& origin, size_t i
   JwtProvider provider;
   provider.name = "origins-" + std::to_string(index);
   provider.issuer = std::string(rule.issuer.value);
-  provider.audiences = Strings(rule.audiences);
+  provider.audiences = TextsOf(rule.audiences);
   SetKeys(mesh, rule, &provider);
   provider.forward = rule.forward_original_token;
   for (const JwtRule::Header& header : rule.from_headers) {
     provider.from_headers.push_back(
         {std::string(header.name.value), std::string(header.prefix.value)});
   }
-  provider.from_params = Strings(rule.from_params);
-  provider.from_cookies = Strings(rule.from_cookies);
+  provider.from_params = TextsOf(rule.from_params);
+  provider.from_cookies = TextsOf(rule.from_cookies);
   provider.forward_payload_header = std::string(rule.output_payload_to_header.value);
   for (const JwtRule::ClaimToHeader& claim : rule.output_claim_to_headers) {
     provider.claim_to_headers.emplace_back(claim.header.value, claim.claim.value);

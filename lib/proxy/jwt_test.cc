@@ -5,7 +5,7 @@
 #include "proxy/emit_match.h"
 #include "proxy/proxy_testing.h"
 
-namespace meshproof {
+namespace meshproof::jwt_test {
 namespace {
 
 std::string Authentication(const std::string& ns, const std::string& name,
@@ -133,4 +133,4 @@ TEST_CASE("where the key set comes from") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::jwt_test

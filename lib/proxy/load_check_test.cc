@@ -5,7 +5,7 @@
 #include "proxy/compile.h"
 #include "proxy/proxy_testing.h"
 
-namespace meshproof {
+namespace meshproof::load_check_test {
 namespace {
 
 const char* const kWorkload = R"(apiVersion: v1
@@ -85,4 +85,4 @@ TEST_CASE("two chains with the same conditions") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::load_check_test

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "match/ip.h"
 #include "match/path.h"
+#include "proxy/filter_names.h"
 #include "proxy/string_class.h"
 #include "proxy/trust_domain.h"
 
@@ -23,7 +24,6 @@ namespace meshproof {
 namespace {
 
 constexpr std::string_view kJwtFilter = "envoy.filters.http.jwt_authn";
-constexpr std::string_view kPeerPrincipal = "io.istio.peer_principal";
 constexpr std::string_view kRequestHeaders = "request.headers";
 constexpr std::string_view kRequestClaims = "request.auth.claims";
 constexpr std::string_view kExperimental = "experimental.envoy.filters.";

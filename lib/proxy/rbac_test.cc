@@ -5,7 +5,7 @@
 #include "proxy/emit_match.h"
 #include "proxy/proxy_testing.h"
 
-namespace meshproof {
+namespace meshproof::rbac_test {
 namespace {
 
 std::shared_ptr<const Model> PolicyModel(const std::string& spec) {
@@ -251,4 +251,4 @@ TEST_CASE("nodes know what the author wrote and where") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::rbac_test

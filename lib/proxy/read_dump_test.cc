@@ -12,7 +12,7 @@
 #include "proxy/dump_list.h"
 #include "proxy/proxy_testing.h"
 
-namespace meshproof {
+namespace meshproof::read_dump_test {
 namespace {
 
 Dumps ReadOne(std::string text, std::string name = "dump.json") {
@@ -551,4 +551,4 @@ TEST_CASE("10,000 mutations of dumps") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::read_dump_test

@@ -9,6 +9,7 @@
 #include <array>
 
 #include "proxy/custom.h"
+#include "proxy/filter_names.h"
 #include "proxy/read_context.h"
 
 namespace meshproof {
@@ -518,7 +519,7 @@ NetworkFilter ReadNetworkFilter(const Node& node, ReadContext* context) {
   if (typed.value != nullptr) {
     switch (KindOf(typed.type, name)) {
       case DumpFilterKind::kRbac:
-        return named(ReadRbacFilter(typed.value, context), "envoy.filters.network.rbac");
+        return named(ReadRbacFilter(typed.value, context), kNetworkRbac);
       case DumpFilterKind::kExtAuthz:
         return named(ReadExtAuthz(typed.value, node, context), "envoy.filters.network.ext_authz");
       case DumpFilterKind::kManager:

@@ -4,7 +4,7 @@
 
 #include "proxy/emit_match.h"
 
-namespace meshproof {
+namespace meshproof::string_class_test {
 namespace {
 
 // "kind:value"
@@ -164,4 +164,4 @@ TEST_CASE("a pattern beyond the engine's bounds is kept as text") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::string_class_test

@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-namespace meshproof {
+namespace meshproof::trust_domain_test {
 namespace {
 
 using Strings = std::vector<std::string>;
@@ -51,4 +51,4 @@ TEST_CASE("client certificates may be of these trust domains") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::trust_domain_test

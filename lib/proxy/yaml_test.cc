@@ -3,7 +3,7 @@
 #include "proxy/emit.h"
 #include "source/source.h"
 
-namespace meshproof {
+namespace meshproof::yaml_test {
 namespace {
 
 Json FromNode(const Node& node) {
@@ -117,4 +117,4 @@ TEST_CASE("what is read back is what was written") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::yaml_test

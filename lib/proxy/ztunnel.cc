@@ -23,7 +23,7 @@ namespace {
 constexpr std::string_view kStaticStrict = "istio_converted_static_strict";
 constexpr std::string_view kConverted = "converted_peer_authentication_";
 
-std::vector<ZtunnelString> Strings(const TextList& list) {
+std::vector<ZtunnelString> MatchersOf(const TextList& list) {
   std::vector<ZtunnelString> out;
   for (const Text& value : list.values) {
     ZtunnelString match;
@@ -156,10 +156,10 @@ class RuleTranslator {
       out_.losses.push_back({ZtunnelLoss::Effect::kIgnored, index_, field, list->span});
     }
     ZtunnelMatch match;
-    match.principals = Strings(source.principals);
-    match.not_principals = Strings(source.not_principals);
-    match.namespaces = Strings(source.namespaces);
-    match.not_namespaces = Strings(source.not_namespaces);
+    match.principals = MatchersOf(source.principals);
+    match.not_principals = MatchersOf(source.not_principals);
+    match.namespaces = MatchersOf(source.namespaces);
+    match.not_namespaces = MatchersOf(source.not_namespaces);
     match.service_accounts = Accounts(source.service_accounts, policy_.meta.ns);
     match.not_service_accounts = Accounts(source.not_service_accounts, policy_.meta.ns);
     match.source_ips = Blocks(source.ip_blocks);
@@ -183,11 +183,11 @@ class RuleTranslator {
       match.source_ips = Blocks(condition.values);
       match.not_source_ips = Blocks(condition.not_values);
     } else if (key == "source.namespace") {
-      match.namespaces = Strings(condition.values);
-      match.not_namespaces = Strings(condition.not_values);
+      match.namespaces = MatchersOf(condition.values);
+      match.not_namespaces = MatchersOf(condition.not_values);
     } else if (key == "source.principal") {
-      match.principals = Strings(condition.values);
-      match.not_principals = Strings(condition.not_values);
+      match.principals = MatchersOf(condition.values);
+      match.not_principals = MatchersOf(condition.not_values);
     } else if (key == "destination.ip") {
       match.destination_ips = Blocks(condition.values);
       match.not_destination_ips = Blocks(condition.not_values);

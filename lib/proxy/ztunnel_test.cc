@@ -4,7 +4,7 @@
 
 #include "proxy/proxy_testing.h"
 
-namespace meshproof {
+namespace meshproof::ztunnel_test {
 namespace {
 
 std::string Policy(const std::string& ns, const std::string& name, const std::string& spec,
@@ -215,4 +215,4 @@ TEST_CASE("ztunnel: PeerAuthentication, with the two ways in which it fails open
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::ztunnel_test

@@ -6,7 +6,7 @@
 #include "reason/reason.h"
 #include "reason/reason_testing.h"
 
-namespace meshproof {
+namespace meshproof::addresses_test {
 namespace {
 
 TEST_CASE("what lies behind a block is a class of its own") {
@@ -52,4 +52,4 @@ TEST_CASE("a caller may forward another address than its own") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::addresses_test

@@ -14,7 +14,7 @@
 #include "reason/model.h"
 #include "reason/random_choices_testing.h"
 
-namespace meshproof {
+namespace meshproof::ambient_test {
 namespace {
 
 using Field = Region::Field;
@@ -329,4 +329,4 @@ TEST_CASE("ambient: rules that cover each other at ztunnel") {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::ambient_test

@@ -10,7 +10,7 @@
 #include "proxy/emit.h"
 #include "reason/reason.h"
 
-namespace meshproof {
+namespace meshproof::authz_equivalence_test {
 namespace {
 
 // The value with `filters` in front of the router of every HTTP connection manager.
@@ -73,4 +73,4 @@ TEST_CASE("reason: policies and the filters of Istio's own tests decide alike") 
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::authz_equivalence_test

@@ -6,7 +6,7 @@
 #include <random>
 #include <vector>
 
-namespace meshproof {
+namespace meshproof::bdd_test {
 namespace {
 
 constexpr uint32_t kVariables = 6;
@@ -101,4 +101,4 @@ TEST_CASE("bdd: a spent budget is said and stays said") {
   CHECK(bdd.And(Bdd::kTrue, Bdd::kTrue) == Bdd::kFalse);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::bdd_test

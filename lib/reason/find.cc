@@ -12,7 +12,7 @@ struct Found {
   Session::Places sure, all;
 };
 
-void Add(Session* session, uint32_t slice, RequestSet node, Found* found) {
+void AddFound(Session* session, uint32_t slice, RequestSet node, Found* found) {
   if (node == Bdd::kFalse) return;
   found->all.push_back({slice, node});
   RequestSet sure = session->Surely(node);
@@ -65,7 +65,7 @@ Answer Reasoner::Impl::FindIn(Session* session_at, Session::Set inside, Wanted w
   }
   if (refused) {
     for (uint32_t slice = 0; slice < session.slices.count() && !session.Tick(); ++slice) {
-      Add(&session, slice, refused_at(slice), &found);
+      AddFound(&session, slice, refused_at(slice), &found);
       // Slices come in the order of how pleasant they are.
       if (!found.sure.empty()) break;
     }
@@ -78,7 +78,7 @@ Answer Reasoner::Impl::FindIn(Session* session_at, Session::Set inside, Wanted w
       if (own.one_filter && !Session::Allows(own.model->rules[way])) continue;
       Session::Set admitted = own.one_filter ? own.rules[way] : own.admitted;
       session.EachPlaceOf({admitted, inside}, [&](uint32_t slice, RequestSet rest) {
-        Add(&session, slice, LetIn(&session, chain, slice, rest, answers), &found);
+        AddFound(&session, slice, LetIn(&session, chain, slice, rest, answers), &found);
         return session.Tick();
       });
       if (found.sure.empty()) continue;
@@ -97,7 +97,7 @@ Answer Reasoner::Impl::FindIn(Session* session_at, Session::Set inside, Wanted w
     }
     found.all.clear();
     for (uint32_t slice = 0; slice < together.size(); ++slice) {
-      Add(&session, slice, together[slice], &found);
+      AddFound(&session, slice, together[slice], &found);
     }
     found_at = [together](uint32_t slice) { return together[slice]; };
   }

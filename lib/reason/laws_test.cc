@@ -8,7 +8,7 @@
 #include "reason/reason.h"
 #include "reason/reason_testing.h"
 
-namespace meshproof {
+namespace meshproof::laws_test {
 namespace {
 
 using Policies = std::vector<RandomMesh::Policy>;
@@ -210,4 +210,4 @@ TEST_CASE("reason: a claimed difference is one, and where none is claimed none c
   CHECK(open_questions < pairs / 20);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::laws_test

@@ -10,7 +10,7 @@
 #include "reason/reason.h"
 #include "reason/reason_testing.h"
 
-namespace meshproof {
+namespace meshproof::open_port_test {
 namespace {
 
 std::string InWords(const std::optional<Example>& example) {
@@ -115,4 +115,4 @@ TEST_CASE("what was spent by earlier questions is no reason to give up") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::open_port_test

@@ -9,56 +9,57 @@
 namespace meshproof {
 namespace {
 
-void Add(uint64_t number, std::string* key) {
+void AppendKey(uint64_t number, std::string* key) {
   char bytes[sizeof(number)];
   std::memcpy(bytes, &number, sizeof(number));
   key->append(bytes, sizeof(number));
 }
-void Add(std::string_view text, std::string* key) {
-  Add(uint64_t{text.size()}, key);
+void AppendKey(std::string_view text, std::string* key) {
+  AppendKey(uint64_t{text.size()}, key);
   *key += text;
 }
-void Add(const void* pointer, std::string* key) {
-  Add(reinterpret_cast<uintptr_t>(pointer), key);
+void AppendKey(const void* pointer, std::string* key) {
+  AppendKey(reinterpret_cast<uintptr_t>(pointer), key);
 }
-void Add(const std::vector<std::string>& texts, std::string* key) {
-  Add(texts.size(), key);
-  for (const std::string& text : texts) Add(std::string_view(text), key);
-}
-
-void Add(const Rbac& rules, std::string* key) {
-  Add(static_cast<uint64_t>(rules.action), key);
-  for (const auto& policy : rules.policies) Add(policy.get(), key);
+void AppendKey(const std::vector<std::string>& texts, std::string* key) {
+  AppendKey(texts.size(), key);
+  for (const std::string& text : texts) AppendKey(std::string_view(text), key);
 }
 
-void Add(const RbacFilter& filter, std::string* key) {
+void AppendKey(const Rbac& rules, std::string* key) {
+  AppendKey(static_cast<uint64_t>(rules.action), key);
+  for (const auto& policy : rules.policies) AppendKey(policy.get(), key);
+}
+
+void AppendKey(const RbacFilter& filter, std::string* key) {
   *key += filter.rules ? 'r' : '-';
-  if (filter.rules) Add(*filter.rules, key);
+  if (filter.rules) AppendKey(*filter.rules, key);
   *key += filter.shadow_rules ? 's' : '-';
-  if (filter.shadow_rules) Add(*filter.shadow_rules, key);
-  Add(std::string_view(filter.shadow_rules_stat_prefix), key);
+  if (filter.shadow_rules) AppendKey(*filter.shadow_rules, key);
+  AppendKey(std::string_view(filter.shadow_rules_stat_prefix), key);
 }
 
-void Add(const ExtAuthzFilter& filter, std::string* key) {
-  Add(std::string_view(filter.provider), key);
-  Add(std::string_view(filter.gate_filter), key);
-  Add(std::string_view(filter.gate_key), key);
-  Add(std::string_view(filter.gate_prefix), key);
+void AppendKey(const ExtAuthzFilter& filter, std::string* key) {
+  AppendKey(std::string_view(filter.provider), key);
+  AppendKey(std::string_view(filter.gate_filter), key);
+  AppendKey(std::string_view(filter.gate_key), key);
+  AppendKey(std::string_view(filter.gate_prefix), key);
 }
 
-void Add(const JwtFilter& filter, std::string* key) {
+void AppendKey(const JwtFilter& filter, std::string* key) {
   for (const JwtProvider& provider : filter.providers) {
     // The place of its rule and its number say all else.
-    Add(std::string_view(provider.name), key);
-    Add(provider.origin.object, key);
-    Add(static_cast<uint64_t>(provider.origin.rule) + 1, key);
+    AppendKey(std::string_view(provider.name), key);
+    AppendKey(provider.origin.object, key);
+    AppendKey(static_cast<uint64_t>(provider.origin.rule) + 1, key);
   }
 }
 
-void Add(const PathOptions& options, std::string* key) {
-  Add(static_cast<uint64_t>(options.normalize) + 2 * static_cast<uint64_t>(options.merge_slashes) +
-          4 * static_cast<uint64_t>(options.escaped_slashes),
-      key);
+void AppendKey(const PathOptions& options, std::string* key) {
+  AppendKey(static_cast<uint64_t>(options.normalize) +
+                2 * static_cast<uint64_t>(options.merge_slashes) +
+                4 * static_cast<uint64_t>(options.escaped_slashes),
+            key);
 }
 
 bool Uses(const Predicate& predicate, bool (*asked)(const Predicate&)) {
@@ -101,7 +102,7 @@ void ProxyKeys::AddFilters(const std::vector<NetworkFilter>& filters, bool* comp
                            std::string* key) {
   auto add_rbac = [&](const RbacFilter& filter) {
     *key += 'R';
-    Add(filter, key);
+    AppendKey(filter, key);
     for (const auto* rules : {&filter.rules, &filter.shadow_rules}) {
       if (!*rules) continue;
       for (const auto& policy : (*rules)->policies) {
@@ -113,17 +114,17 @@ void ProxyKeys::AddFilters(const std::vector<NetworkFilter>& filters, bool* comp
   };
   auto add_authorizer = [&](const ExtAuthzFilter& filter) {
     *key += 'E';
-    Add(filter, key);
+    AppendKey(filter, key);
   };
   auto add_http = [&](const HttpConnectionManager& manager) {
     *key += 'H';
-    Add(manager.path, key);
+    AppendKey(manager.path, key);
     for (const HttpFilter& filter : manager.http_filters) {
       if (const auto* rbac = std::get_if<RbacFilter>(&filter)) {
         add_rbac(*rbac);
       } else if (const auto* jwt = std::get_if<JwtFilter>(&filter)) {
         *key += 'J';
-        Add(*jwt, key);
+        AppendKey(*jwt, key);
       } else if (const auto* authorizer = std::get_if<ExtAuthzFilter>(&filter)) {
         add_authorizer(*authorizer);
       } else {
@@ -163,8 +164,8 @@ std::string ProxyKeys::Of(const World& world, const Workload& workload, int port
     own_chains |= chain.match.destination_port == number;
   }
   std::string key;
-  Add(static_cast<uint64_t>(listener.InspectsTls(number)), &key);
-  Add(static_cast<uint64_t>(listener.InspectsHttp(number)), &key);
+  AppendKey(static_cast<uint64_t>(listener.InspectsTls(number)), &key);
+  AppendKey(static_cast<uint64_t>(listener.InspectsHttp(number)), &key);
   Uses used;
   bool complete = true;
   // Chains of one port have filters in common.
@@ -172,29 +173,29 @@ std::string ProxyKeys::Of(const World& world, const Workload& workload, int port
   for (const FilterChain& chain : listener.filter_chains) {
     if (chain.match.destination_port != (own_chains ? number : 0)) continue;
     if (!chain.match.server_names.empty() || !chain.match.prefix_ranges.empty()) return "";
-    Add(std::string_view(chain.match.transport_protocol), &key);
-    Add(chain.match.application_protocols, &key);
+    AppendKey(std::string_view(chain.match.transport_protocol), &key);
+    AppendKey(chain.match.application_protocols, &key);
     key += chain.tls ? 't' : '-';
     if (chain.tls) {
-      Add(static_cast<uint64_t>(chain.tls->require_client_certificate), &key);
-      Add(uint64_t{chain.tls->subject_alt_names.size()}, &key);
+      AppendKey(static_cast<uint64_t>(chain.tls->require_client_certificate), &key);
+      AppendKey(uint64_t{chain.tls->subject_alt_names.size()}, &key);
       for (const StringMatcher& name : chain.tls->subject_alt_names) {
-        Add(std::string_view(name.value), &key);
+        AppendKey(std::string_view(name.value), &key);
       }
     }
     auto found = std::find(known.begin(), known.end(), chain.filters.get());
     if (found != known.end()) {
       key += '=';
-      Add(static_cast<uint64_t>(found - known.begin()), &key);
+      AppendKey(static_cast<uint64_t>(found - known.begin()), &key);
       continue;
     }
     known.push_back(chain.filters.get());
     AddFilters(*chain.filters, &complete, &used, &key);
     if (!complete) return "";
   }
-  if (used.port) Add(number, &key);
+  if (used.port) AppendKey(number, &key);
   if (used.destination) {
-    for (const IpAddress& ip : workload.ips) Add(std::string_view(ToString(ip)), &key);
+    for (const IpAddress& ip : workload.ips) AppendKey(std::string_view(ToString(ip)), &key);
   }
   return key;
 }
@@ -221,11 +222,11 @@ std::string ProxyKeys::ShortOf(const World& world, const Workload& workload, int
 std::string RegionKey(const Region& region) {
   std::string key = std::to_string(static_cast<int>(region.kind));
   if (region.kind == Region::Kind::kField) {
-    Add(static_cast<uint64_t>(region.field), &key);
-    Add(std::string_view(region.name), &key);
-    Add(std::string_view(region.value), &key);
-    Add(region.object, &key);
-    Add(static_cast<uint64_t>(region.rule) + 1, &key);
+    AppendKey(static_cast<uint64_t>(region.field), &key);
+    AppendKey(std::string_view(region.name), &key);
+    AppendKey(std::string_view(region.value), &key);
+    AppendKey(region.object, &key);
+    AppendKey(static_cast<uint64_t>(region.rule) + 1, &key);
   }
   key += '(';
   for (const Region& child : region.children) key += RegionKey(child);

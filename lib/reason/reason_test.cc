@@ -8,7 +8,7 @@
 #include "reason/model.h"
 #include "reason/reason_testing.h"
 
-namespace meshproof {
+namespace meshproof::reason_test {
 namespace {
 
 using Field = Region::Field;
@@ -243,4 +243,4 @@ TEST_CASE("reason: comparing a mesh with its change") {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::reason_test

@@ -11,20 +11,20 @@ namespace {
 // Of so many ports; the threads ask about one each.
 constexpr size_t kMaxPorts = 8;
 
-void Add(std::string_view text, std::string* key) {
+void AppendText(std::string_view text, std::string* key) {
   *key += std::to_string(text.size());
   *key += ':';
   *key += text;
 }
-void Add(const std::optional<std::string>& text, std::string* key) {
+void AppendText(const std::optional<std::string>& text, std::string* key) {
   *key += text ? '+' : '-';
-  if (text) Add(std::string_view(*text), key);
+  if (text) AppendText(std::string_view(*text), key);
 }
-void Add(const std::optional<IpAddress>& address, std::string* key) {
+void AppendText(const std::optional<IpAddress>& address, std::string* key) {
   *key += address ? '+' : '-';
-  if (address) Add(std::string_view(ToString(*address)), key);
+  if (address) AppendText(std::string_view(ToString(*address)), key);
 }
-void Add(int64_t number, std::string* key) {
+void AppendText(int64_t number, std::string* key) {
   *key += std::to_string(number);
   *key += ',';
 }
@@ -32,42 +32,42 @@ void Add(int64_t number, std::string* key) {
 // Equal for equal requests.
 std::string TextOf(const Case& request) {
   std::string key;
-  Add(std::string_view(request.from_workload), &key);
-  Add(int64_t{request.from_outside}, &key);
-  Add(request.from_identity, &key);
-  Add(request.from_ip, &key);
-  Add(static_cast<int64_t>(request.tls), &key);
-  Add(std::string_view(request.to_workload), &key);
-  Add(std::string_view(request.to_host), &key);
-  Add(int64_t{request.to_port}, &key);
-  Add(request.to_ip, &key);
-  Add(static_cast<int64_t>(request.protocol), &key);
-  Add(request.method, &key);
-  Add(std::string_view(request.path), &key);
-  Add(request.host, &key);
+  AppendText(std::string_view(request.from_workload), &key);
+  AppendText(int64_t{request.from_outside}, &key);
+  AppendText(request.from_identity, &key);
+  AppendText(request.from_ip, &key);
+  AppendText(static_cast<int64_t>(request.tls), &key);
+  AppendText(std::string_view(request.to_workload), &key);
+  AppendText(std::string_view(request.to_host), &key);
+  AppendText(int64_t{request.to_port}, &key);
+  AppendText(request.to_ip, &key);
+  AppendText(static_cast<int64_t>(request.protocol), &key);
+  AppendText(request.method, &key);
+  AppendText(std::string_view(request.path), &key);
+  AppendText(request.host, &key);
   for (const auto& [name, value] : request.headers) {
     key += 'h';
-    Add(std::string_view(name), &key);
-    Add(std::string_view(value), &key);
+    AppendText(std::string_view(name), &key);
+    AppendText(std::string_view(value), &key);
   }
-  Add(request.sni, &key);
+  AppendText(request.sni, &key);
   for (const Case::Token& token : request.tokens) {
     key += 't';
     for (const std::string* part : {&token.text, &token.header, &token.param, &token.cookie}) {
-      Add(std::string_view(*part), &key);
+      AppendText(std::string_view(*part), &key);
     }
-    Add(token.prefix, &key);
+    AppendText(token.prefix, &key);
   }
   key += request.claims ? '+' : '-';
-  if (request.claims) Add(std::string_view(WriteJson(*request.claims)), &key);
-  if (request.ext_authz) Add(static_cast<int64_t>(*request.ext_authz), &key);
+  if (request.claims) AppendText(std::string_view(WriteJson(*request.claims)), &key);
+  if (request.ext_authz) AppendText(static_cast<int64_t>(*request.ext_authz), &key);
   for (const auto& [provider, answer] : request.ext_authz_by_provider) {
     key += 'e';
-    Add(std::string_view(provider), &key);
-    Add(static_cast<int64_t>(answer), &key);
+    AppendText(std::string_view(provider), &key);
+    AppendText(static_cast<int64_t>(answer), &key);
   }
   key += request.follow ? 'f' : '.';
-  if (request.now) Add(*request.now, &key);
+  if (request.now) AppendText(*request.now, &key);
   return key;
 }
 

@@ -8,7 +8,7 @@
 #include "reason/model.h"
 #include "reason/reason_testing.h"
 
-namespace meshproof {
+namespace meshproof::second_engine_test {
 namespace {
 
 // BuDDy has one kernel for the process.
@@ -110,4 +110,4 @@ TEST_CASE("reason: a second diagram kernel comes to the same diagrams") {
   CHECK(nodes > 5'000);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::second_engine_test

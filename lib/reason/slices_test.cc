@@ -11,7 +11,7 @@
 #include "reason/model.h"
 #include "reason/reason_testing.h"
 
-namespace meshproof {
+namespace meshproof::slices_test {
 namespace {
 
 using RequestSet = Space::Node;
@@ -341,4 +341,4 @@ TEST_CASE("slices: differences as one diagram of everything says them") {
   CHECK(same > kSets / 10);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::slices_test

@@ -11,7 +11,7 @@
 
 #include "match/string_matcher.h"
 
-namespace meshproof {
+namespace meshproof::string_classes_test {
 namespace {
 
 StringMatcher MatcherOf(const StringPattern& pattern) {
@@ -200,4 +200,4 @@ TEST_CASE("paths: the domain is the image of normalization") {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::string_classes_test

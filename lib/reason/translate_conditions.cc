@@ -4,13 +4,12 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "proxy/filter_names.h"
 #include "reason/translator.h"
 #include "simulate/approach.h"
 
 namespace meshproof {
 namespace {
-
-constexpr std::string_view kPeerPrincipal = "io.istio.peer_principal";
 
 // Headers of which a proxy adds, replaces or drops some (envoy-facts section
 // 5).

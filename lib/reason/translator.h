@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/filter_names.h"
 #include "proxy/string_class.h"
 #include "reason/model.h"
 #include "simulate/filter_chain.h"
@@ -20,7 +21,6 @@ namespace meshproof {
 
 inline constexpr std::string_view kJwtFilter = "envoy.filters.http.jwt_authn";
 inline constexpr std::string_view kHttpRbac = "envoy.filters.http.rbac";
-inline constexpr std::string_view kNetworkRbac = "envoy.filters.network.rbac";
 
 // Without QUERY, which wants a body, and CONNECT, which has no path.
 inline constexpr std::array<const char*, 33> kHttp1Methods = {

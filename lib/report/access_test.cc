@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-namespace meshproof {
+namespace meshproof::access_test {
 
 TEST_CASE("the ways in by one gateway stand behind its name") {
   Workload workload;
@@ -30,4 +30,4 @@ TEST_CASE("the ways in by one gateway stand behind its name") {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::access_test

@@ -156,11 +156,6 @@ void AddBypasses(const Mesh& mesh, const Workload& workload, AmbientDescription*
   }
 }
 
-std::string Padded(std::string text, size_t width) {
-  text.resize(std::max(text.size(), width), ' ');
-  return text;
-}
-
 }  // namespace
 
 std::vector<std::string> ZtunnelEffects(const ZtunnelPolicy& policy) {

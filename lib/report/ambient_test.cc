@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "mesh/mesh_testing.h"
 
-namespace meshproof {
+namespace meshproof::ambient_test {
 namespace {
 
 std::string BaseYaml(const std::string& service_labels = "") {
@@ -99,4 +99,4 @@ TEST_CASE("describe ambient: who gets past the waypoint") {
                  "  sidecars never pass a waypoint"));
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::ambient_test

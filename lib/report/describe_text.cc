@@ -7,11 +7,6 @@
 namespace meshproof {
 namespace {
 
-std::string Padded(std::string text, size_t width) {
-  text.resize(std::max(text.size(), width), ' ');
-  return text;
-}
-
 std::string Place(const Span& span) {
   std::string place = PlaceText(span);
   return place.empty() ? place : "  (" + place + ")";

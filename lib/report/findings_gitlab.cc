@@ -10,7 +10,7 @@
 namespace meshproof {
 namespace {
 
-std::string_view Level(Severity severity) {
+std::string_view GitlabSeverity(Severity severity) {
   switch (severity) {
     case Severity::kError:
       return "critical";
@@ -43,7 +43,7 @@ std::string FindingsGitlab(const FindingsReport& report) {
         {{"description", text},
          {"check_name", finding.rule->code + "/" + std::string(finding.rule->slug)},
          {"fingerprint", fingerprint},
-         {"severity", Level(finding.severity)}});
+         {"severity", GitlabSeverity(finding.severity)}});
     issue.Set("location",
               Json::MakeObject(
                   {{"path", RelativePath(report.directory, place.file)},

@@ -43,7 +43,7 @@ std::string TestCase(const FindingsReport& report, const std::string& suite,
   return out + "    </testcase>\n";
 }
 
-std::string Counts(size_t tests, size_t failures, size_t skipped) {
+std::string FindingCounts(size_t tests, size_t failures, size_t skipped) {
   return XmlAttribute("tests", std::to_string(tests)) +
          XmlAttribute("failures", std::to_string(failures)) + XmlAttribute("errors", "0") +
          XmlAttribute("skipped", std::to_string(skipped));
@@ -74,7 +74,7 @@ std::string FindingsJunit(const FindingsReport& report) {
               XmlAttribute("name", "no finding") + "/>\n";
     }
     size_t tests = findings.empty() ? 1 : findings.size();
-    body += "  <testsuite" + XmlAttribute("name", suite) + Counts(tests, failures, skipped) +
+    body += "  <testsuite" + XmlAttribute("name", suite) + FindingCounts(tests, failures, skipped) +
             ">\n" + cases + "  </testsuite>\n";
     all_tests += tests;
     all_failures += failures;

@@ -15,7 +15,7 @@ namespace {
 
 constexpr char kFingerprint[] = "meshproof/v1";
 
-std::string_view Level(Severity severity) {
+std::string_view SarifLevel(Severity severity) {
   switch (severity) {
     case Severity::kError:
       return "error";
@@ -104,7 +104,7 @@ Json RuleJson(const Rule& rule) {
     out.Set("helpUri", ref);
     break;
   }
-  out.Set("defaultConfiguration", Json::MakeObject({{"level", Level(rule.severity)}}));
+  out.Set("defaultConfiguration", Json::MakeObject({{"level", SarifLevel(rule.severity)}}));
   Json tags = Json::MakeArray();
   tags.Append("security");
   tags.Append("istio");
@@ -177,7 +177,7 @@ Json Fixes(const FindingsReport& report, const Finding& finding) {
 Json ResultJson(const FindingsReport& report, const Finding& finding, size_t rule_index) {
   Json out = Json::MakeObject({{"ruleId", finding.rule->code},
                                {"ruleIndex", rule_index},
-                               {"level", Level(finding.severity)}});
+                               {"level", SarifLevel(finding.severity)}});
   std::string text = Sentence(finding.message);
   if (finding.witness) text += "\nWitness: " + Sentence(WitnessText(*finding.witness));
   if (!finding.fix.empty()) text += "\nFix: " + Sentence(finding.fix);

@@ -11,7 +11,7 @@
 
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::findings_test {
 namespace {
 
 constexpr char kPolicies[] =
@@ -263,4 +263,4 @@ TEST_CASE("findings: what makes the run fail") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::findings_test

@@ -5,7 +5,7 @@
 namespace meshproof {
 namespace {
 
-std::string Quoted(std::string_view text) {
+std::string DotString(std::string_view text) {
   std::string out = "\"";
   for (char c : text) {
     if (c == '"' || c == '\\') out += '\\';
@@ -53,17 +53,17 @@ std::string GraphDot(const Graph& graph) {
   for (const auto& [ns, nodes] : by_namespace) {
     std::string indent = ns.empty() ? "  " : "    ";
     if (!ns.empty()) {
-      out += "  subgraph " + Quoted("cluster_" + ns) + " {\n    label=" + Quoted(ns) + ";\n";
+      out += "  subgraph " + DotString("cluster_" + ns) + " {\n    label=" + DotString(ns) + ";\n";
     }
     for (const auto* node : nodes) {
-      out += indent + Quoted(node->id) + " [label=" + Quoted(node->label) +
+      out += indent + DotString(node->id) + " [label=" + DotString(node->label) +
              ", shape=" + std::string(Shape(node->kind)) + "];\n";
     }
     if (!ns.empty()) out += "  }\n";
   }
   for (const auto& edge : graph.edges) {
-    out += "  " + Quoted(edge.from) + " -> " + Quoted(edge.to) +
-           " [label=" + Quoted(EdgeLabel(edge)) + std::string(Attributes(edge.kind)) + "];\n";
+    out += "  " + DotString(edge.from) + " -> " + DotString(edge.to) +
+           " [label=" + DotString(EdgeLabel(edge)) + std::string(Attributes(edge.kind)) + "];\n";
   }
   return out + "}\n";
 }

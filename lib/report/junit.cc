@@ -6,7 +6,7 @@
 namespace meshproof {
 namespace {
 
-std::string Counts(size_t tests, size_t failures, size_t errors) {
+std::string CaseCounts(size_t tests, size_t failures, size_t errors) {
   return XmlAttribute("tests", std::to_string(tests)) +
          XmlAttribute("failures", std::to_string(failures)) +
          XmlAttribute("errors", std::to_string(errors));
@@ -35,7 +35,7 @@ std::string TestReportJunit(const TestReport& report) {
   size_t failed = report.Count(CaseOutcome::kFail);
   size_t errors = report.Count(CaseOutcome::kError);
   std::string out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites" +
-                    Counts(passed + failed + errors, failed, errors) + ">\n";
+                    CaseCounts(passed + failed + errors, failed, errors) + ">\n";
   for (const auto& file : report.files) {
     size_t suite_failed = 0, suite_errors = 0;
     for (const auto& test : file.cases) {
@@ -43,7 +43,7 @@ std::string TestReportJunit(const TestReport& report) {
       suite_errors += test.outcome == CaseOutcome::kError;
     }
     out += "  <testsuite" + XmlAttribute("name", file.file) +
-           Counts(file.cases.size(), suite_failed, suite_errors) + ">\n";
+           CaseCounts(file.cases.size(), suite_failed, suite_errors) + ">\n";
     for (const auto& test : file.cases) AppendCase(file, test, &out);
     out += "  </testsuite>\n";
   }

@@ -1,5 +1,7 @@
 #include "report/parts.h"
 
+#include <algorithm>
+
 namespace meshproof {
 
 Json ObjectJson(const ObjectMeta* object) {
@@ -47,6 +49,11 @@ std::string OriginText(const Origin& origin) {
   if (origin.rule >= 0) text += " rule " + std::to_string(origin.rule);
   std::string place = PlaceText(PlaceOf(origin));
   if (!place.empty()) text += " (" + place + ")";
+  return text;
+}
+
+std::string Padded(std::string text, size_t width) {
+  text.resize(std::max(text.size(), width), ' ');
   return text;
 }
 

@@ -26,6 +26,8 @@ std::string PlaceText(const Span& span);
 // "AuthorizationPolicy shop/orders rule 1 (policies.yaml:12:9)".
 std::string OriginText(const Origin& origin);
 
+// With blanks behind up to `width` bytes.
+std::string Padded(std::string text, size_t width);
 // Counts with their noun: "1 case", "3 cases".
 std::string Counted(size_t count, const std::string& noun);
 

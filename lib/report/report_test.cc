@@ -5,7 +5,7 @@
 #include "report/verdict_json.h"
 #include "report/verdict_text.h"
 
-namespace meshproof {
+namespace meshproof::report_test {
 namespace {
 
 // A refused request, made by hand: a policy of two rules, the second of which came near.
@@ -253,4 +253,4 @@ TEST_CASE("graphs: the three forms of one graph") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::report_test

@@ -7,7 +7,7 @@ namespace meshproof {
 namespace {
 
 // `#` starts a directive and `\` escapes it; a description is one line.
-std::string Description(std::string_view text) {
+std::string TapDescription(std::string_view text) {
   std::string out;
   for (char c : text) {
     if (c == '#' || c == '\\') out += '\\';
@@ -46,7 +46,7 @@ std::string TestReportTap(const TestReport& report) {
     for (const auto& test : file.cases) {
       bool passed = test.outcome == CaseOutcome::kPass;
       out += (passed ? "ok " : "not ok ") + std::to_string(++number) + " - " +
-             Description(file.file + ": " + test.name) + "\n";
+             TapDescription(file.file + ": " + test.name) + "\n";
       if (!passed) AppendBlock(test, &out);
     }
   }

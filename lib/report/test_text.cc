@@ -5,7 +5,7 @@
 namespace meshproof {
 namespace {
 
-constexpr size_t kShownNearMisses = 2;
+constexpr size_t kCaseNearMisses = 2;
 
 void AppendFailure(const CaseReport& test, const Style& style, std::string* out) {
   bool failed = test.outcome == CaseOutcome::kFail;
@@ -23,7 +23,7 @@ void AppendFailure(const CaseReport& test, const Style& style, std::string* out)
   for (const auto& reason : test.got->missing) *out += "      missing: " + reason + "\n";
   size_t shown = 0;
   for (const auto& miss : test.got->near_misses) {
-    if (shown++ == kShownNearMisses) break;
+    if (shown++ == kCaseNearMisses) break;
     *out += "      near miss: " + NearMissText(miss) + "\n";
   }
 }

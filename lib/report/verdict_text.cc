@@ -40,7 +40,7 @@ std::string Paint(Outcome outcome, std::string_view text, const Style& style) {
 }
 
 // A backquote would end the quotation; values are shown as they are, but without line breaks.
-std::string Quoted(std::string_view text) {
+std::string Backquoted(std::string_view text) {
   std::string out = "`";
   for (char c : text) {
     if (c == '\n') {
@@ -163,8 +163,8 @@ std::string NearMissText(const NearMiss& miss) {
   if (miss.failed > 1) {
     text += " and " + Counted(static_cast<size_t>(miss.failed - 1), "other condition");
   }
-  text += miss.got.empty() ? ": got nothing" : ": got " + Quoted(miss.got);
-  text += ", the policy has " + Quoted(miss.wanted);
+  text += miss.got.empty() ? ": got nothing" : ": got " + Backquoted(miss.got);
+  text += ", the policy has " + Backquoted(miss.wanted);
   std::string place = PlaceText(miss.span ? miss.span : PlaceOf(miss.origin));
   if (!place.empty()) text += " (" + place + ")";
   return text;
@@ -174,7 +174,7 @@ std::string VerdictText(const Verdict& verdict, std::string_view request, const 
   std::string out = VerdictLine(verdict, style) + "\n";
   out += "  " + DecisionText(verdict) + "\n";
   if (!request.empty()) out += "  " + style.Dim(request) + "\n";
-  if (!verdict.body.empty()) out += "  body: " + Quoted(verdict.body) + "\n";
+  if (!verdict.body.empty()) out += "  body: " + Backquoted(verdict.body) + "\n";
   if (verdict.grpc_status >= 0) {
     out += "  grpc-status: " + std::to_string(verdict.grpc_status) + "\n";
   }

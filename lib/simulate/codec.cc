@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.h"
 #include "base/text.h"
 
 namespace meshproof {
@@ -31,13 +32,6 @@ constexpr std::array<std::string_view, 35> kMethods = {
     "MOVE",      "MSEARCH",   "NOTIFY",   "OPTIONS", "PATCH",      "POST",       "PROPFIND",
     "PROPPATCH", "PURGE",     "PUT",      "QUERY",   "REBIND",     "REPORT",     "SEARCH",
     "SOURCE",    "SUBSCRIBE", "TRACE",    "UNBIND",  "UNLINK",     "UNLOCK",     "UNSUBSCRIBE"};
-
-bool IsAlpha(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-bool IsDigit(char c) {
-  return c >= '0' && c <= '9';
-}
 
 // Letters, digits and `marks`, to be asked by byte.
 using CharSet = std::array<bool, 256>;
@@ -112,10 +106,10 @@ bool IsTarget(std::string_view target, bool connect) {
     return std::all_of(target.begin() + 1, target.end(), IsPathChar);
   }
   if (!connect) {
-    if (!IsAlpha(target[0])) return false;
+    if (!IsAsciiLetter(target[0])) return false;
     size_t end = 1;
     while (end < target.size() &&
-           (IsAlpha(target[end]) || IsDigit(target[end]) || target[end] == '+' ||
+           (IsAsciiLetter(target[end]) || IsAsciiDigit(target[end]) || target[end] == '+' ||
             target[end] == '-' || target[end] == '.')) {
       ++end;
     }
@@ -164,7 +158,7 @@ std::optional<CodecRefusal> CheckHttp1Lines(const ProxyRequest& request) {
 }
 
 bool IsContentLength(std::string_view value) {
-  return !value.empty() && std::all_of(value.begin(), value.end(), IsDigit);
+  return !value.empty() && std::all_of(value.begin(), value.end(), IsAsciiDigit);
 }
 
 // `host` or `host:port`; nothing where Envoy's URL parser refuses it.

@@ -6,7 +6,7 @@
 
 #include "simulate/simulate_testing.h"
 
-namespace meshproof {
+namespace meshproof::codec_test {
 namespace {
 
 using testing::Get;
@@ -250,4 +250,4 @@ TEST_CASE("what TLS agreed on decides the codec") {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::codec_test

@@ -340,7 +340,7 @@ bool ConnectionManager::UpgradeAllowed(const Stream& stream) const {
 
 namespace {
 
-std::string_view NameOf(const HttpFilter& filter) {
+std::string_view FilterName(const HttpFilter& filter) {
   struct Names {
     static std::string_view Or(const std::string& name, std::string_view usual) {
       return name.empty() ? usual : std::string_view(name);
@@ -381,7 +381,7 @@ const FilterOverride* FindIn(const std::vector<FilterOverride>& overrides, std::
 const FilterOverride* ConnectionManager::OverrideOf(const HttpFilter& filter,
                                                     const RouteChoice& route) const {
   if (route.kind != RouteChoice::Kind::kRoute) return nullptr;
-  std::string_view name = NameOf(filter);
+  std::string_view name = FilterName(filter);
   if (const auto* own = FindIn(route.route->overrides, name)) return own;
   if (const auto* host = FindIn(route.host->overrides, name)) return host;
   return routes_ == nullptr ? nullptr : FindIn(routes_->routes().overrides, name);
@@ -396,7 +396,7 @@ bool ConnectionManager::RunFilters(RouteChoice* route, Stream* stream) const {
     if (change != nullptr ? change->kind == Kind::kDisabled : IsDisabled(filter)) {
       if (stream->trace) {
         stream->AddStep(Stage::kNone, Step::Result::kSkip,
-                        "filter " + std::string(NameOf(filter)) + " is off on this route");
+                        "filter " + std::string(FilterName(filter)) + " is off on this route");
       }
       continue;
     }

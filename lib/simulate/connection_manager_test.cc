@@ -6,7 +6,7 @@
 
 #include "simulate/simulate_testing.h"
 
-namespace meshproof {
+namespace meshproof::connection_manager_test {
 namespace {
 
 using testing::Any;
@@ -504,4 +504,4 @@ TEST_CASE("an authorizer's answers") {
   CHECK(gate("istio-ext-authz-zoo-ns[a]-policy[b]-rule[0]", "/a") == kAllowed);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::connection_manager_test

@@ -11,7 +11,7 @@
 #include "simulate/meshtest.h"
 #include "source/source.h"
 
-namespace meshproof {
+namespace meshproof::dump_roundtrip_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -114,4 +114,4 @@ TEST_CASE("compiled, dumped and read back") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::dump_roundtrip_test

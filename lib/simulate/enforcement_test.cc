@@ -4,7 +4,7 @@
 
 #include <map>
 
-namespace meshproof {
+namespace meshproof::enforcement_test {
 namespace {
 
 // The facts of the documentation, written down by hand: ways A to I as the table has them.
@@ -76,4 +76,4 @@ TEST_CASE("enforcement: the text fits a terminal") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::enforcement_test

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "crypto/jwt_meaning.h"
+#include "mesh/workload_name.h"
 
 namespace meshproof {
 namespace {
@@ -22,10 +23,6 @@ std::string Quote(std::string_view text) {
 
 std::string PolicyName(std::string_view ns, std::string_view name) {
   return std::string(ns) + "/" + std::string(name);
-}
-
-std::string NameOf(const Workload& workload) {
-  return workload.ns + "/" + workload.name;
 }
 
 struct FlagMeaning {
@@ -652,7 +649,7 @@ bool Passed(const LogLine& line) {
   return !line[LogField::kTermination].starts_with(kRbacDetails);
 }
 
-constexpr LogField kKeyFields[] = {
+constexpr LogField kExplanationKey[] = {
     LogField::kStatus,
     LogField::kFlags,
     LogField::kDetails,
@@ -694,7 +691,7 @@ void LogExplainer::Add(const LogLine& line, size_t number) {
     return;
   }
   key_.clear();
-  for (LogField field : kKeyFields) {
+  for (LogField field : kExplanationKey) {
     key_ += line[field];
     key_ += '\x1F';
   }

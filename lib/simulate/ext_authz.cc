@@ -4,10 +4,10 @@
 
 #include "simulate/ext_authz.h"
 
+#include "proxy/filter_names.h"
+
 namespace meshproof {
 namespace {
-
-constexpr std::string_view kNetworkRbac = "envoy.filters.network.rbac";
 
 bool GateOpen(const ExtAuthzFilter& filter, const Stream& stream) {
   if (filter.gate_filter.empty()) return true;

@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "simulate/simulate_testing.h"
 
-namespace meshproof {
+namespace meshproof::filter_chain_test {
 namespace {
 
 // The choice told the slow way: at each level the keys of a connection from the most specific to
@@ -170,4 +170,4 @@ TEST_CASE("filter chains: blocks, source type and source port") {
   CHECK(by_type.Find(facts).chain->name == "local");
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::filter_chain_test

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/ascii.h"
 #include "base/text.h"
 #include "match/path.h"
 #include "simulate/query.h"
@@ -24,9 +25,8 @@ constexpr std::string_view kUnknownIssuer = "Jwt issuer is not configured";
 constexpr std::string_view kBadAudience = "Audiences in Jwt are not allowed";
 constexpr std::string_view kVerificationFails = "Jwt verification fails";
 
-bool IsTokenChar(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-         c == '-' || c == '.';
+bool IsJwtChar(char c) {
+  return IsAsciiAlphanumeric(c) || c == '_' || c == '-' || c == '.';
 }
 
 std::string Underscored(std::string_view text) {
@@ -354,7 +354,7 @@ class JwtAuthenticator::Verifier {
     size_t at = value.find(prefix);
     if (at == std::string_view::npos) return std::nullopt;
     for (size_t i = at + prefix.size(); i < value.size(); ++i) {
-      if (IsTokenChar(value[i])) return std::string(value.substr(i));
+      if (IsJwtChar(value[i])) return std::string(value.substr(i));
     }
     return std::string(value);
   }

@@ -8,7 +8,7 @@
 
 #include "simulate/simulate_testing.h"
 
-namespace meshproof {
+namespace meshproof::jwt_authn_test {
 namespace {
 
 using testing::Enforce;
@@ -481,4 +481,4 @@ TEST_CASE("jwt: a listener with an unusable key set is refused") {
         "jwks: Jwks doesn't have any valid public key");
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::jwt_authn_test

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "mesh/workload_name.h"
 #include "simulate/fields.h"
 
 namespace meshproof {
@@ -16,10 +17,6 @@ namespace {
 
 constexpr std::string_view kInbound = "inbound|";
 constexpr std::string_view kOutbound = "outbound|";
-
-std::string NameOf(const Workload& workload) {
-  return workload.ns + "/" + workload.name;
-}
 
 int NumberOf(std::string_view text) {
   auto number = ParseUnsigned(text);

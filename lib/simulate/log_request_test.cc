@@ -4,7 +4,7 @@
 
 #include "simulate/replay.h"
 
-namespace meshproof {
+namespace meshproof::log_request_test {
 namespace {
 
 TEST_CASE("policy ids") {
@@ -194,4 +194,4 @@ TEST_CASE("what a line says of its answer") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::log_request_test

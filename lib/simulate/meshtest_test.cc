@@ -7,7 +7,7 @@
 
 #include "simulate/fields.h"
 
-namespace meshproof {
+namespace meshproof::meshtest_test {
 namespace {
 
 class Tokens : public FileSystem {
@@ -395,4 +395,4 @@ TEST_CASE("paths are relative to the file that names them") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::meshtest_test

@@ -10,14 +10,13 @@
 
 #include "base/text.h"
 #include "match/path.h"
+#include "proxy/filter_names.h"
 
 namespace meshproof {
 namespace {
 
 constexpr std::string_view kJwtFilter = "envoy.filters.http.jwt_authn";
 constexpr std::string_view kHttpRbac = "envoy.filters.http.rbac";
-constexpr std::string_view kNetworkRbac = "envoy.filters.network.rbac";
-constexpr std::string_view kPeerPrincipal = "io.istio.peer_principal";
 constexpr std::string_view kIstioAuthn = "istio_authn";
 
 void Note(std::vector<std::string>* unknown, std::string reason) {

@@ -12,6 +12,7 @@
 
 #include "base/text.h"
 #include "match/path.h"
+#include "proxy/filter_names.h"
 #include "simulate/predicate.h"
 
 namespace meshproof {
@@ -23,7 +24,6 @@ using Keys = std::optional<std::vector<Key>>;
 enum class Attribute { kPath, kHost, kPeer };
 
 constexpr size_t kLongList = 4;
-constexpr std::string_view kPeerPrincipal = "io.istio.peer_principal";
 
 // The namespace of `.*/ns/shop/.*`, which istiod makes of `namespaces: [shop]`.
 std::optional<std::string> NamespaceOfPattern(std::string_view pattern) {

@@ -9,7 +9,7 @@
 
 #include "simulate/simulate_testing.h"
 
-namespace meshproof {
+namespace meshproof::rbac_index_test {
 namespace {
 
 using testing::Any;
@@ -211,4 +211,4 @@ TEST_CASE("a long list is indexed by what tells its policies apart") {
   CHECK(found("/api/x", "spiffe://td/ns/none/sa/8") == std::vector<uint32_t>{41});
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::rbac_index_test

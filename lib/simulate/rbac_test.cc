@@ -10,7 +10,7 @@
 
 #include "simulate/simulate_testing.h"
 
-namespace meshproof {
+namespace meshproof::rbac_test {
 namespace {
 
 using testing::Any;
@@ -611,4 +611,4 @@ TEST_CASE("rbac: the network filter closes the connection") {
   CHECK(Summary(testing::RunOn(http, Get())) == "reject 0 rbac_access_denied_matched_policy[n] -");
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::rbac_test

@@ -1,23 +1,14 @@
 #include "simulate/referer.h"
 
+#include "base/ascii.h"
 #include "base/text.h"
 
 namespace meshproof {
 namespace {
 
-bool IsAlpha(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-bool IsDigit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool IsAlphaNumeric(char c) {
-  return IsAlpha(c) || IsDigit(c);
-}
-
 // RFC 3986: what a query may hold, but for ':' and '/', which are looked at apart.
 bool IsUriCharacter(char c) {
-  return IsAlphaNumeric(c) ||
+  return IsAsciiAlphanumeric(c) ||
          std::string_view("-._~%!$&'()*+,;=@?").find(c) != std::string_view::npos;
 }
 
@@ -25,14 +16,14 @@ bool IsHost(std::string_view host) {
   if (host.starts_with('[')) {
     if (!host.ends_with(']') || host.size() < 3) return false;
     for (char c : host.substr(1, host.size() - 2)) {
-      bool hex = IsDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+      bool hex = IsAsciiDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
       if (!hex && c != ':' && c != '.') return false;
     }
     return true;
   }
   if (host.empty()) return false;
   for (char c : host) {
-    if (!IsAlphaNumeric(c) && c != '.' && c != '-') return false;
+    if (!IsAsciiAlphanumeric(c) && c != '.' && c != '-') return false;
   }
   return true;
 }
@@ -47,7 +38,7 @@ bool IsPlainUrl(std::string_view value) {
   size_t colon = value.find("://");
   if (colon == std::string_view::npos || colon == 0) return false;
   for (char c : value.substr(0, colon)) {
-    if (!IsAlpha(c)) return false;
+    if (!IsAsciiLetter(c)) return false;
   }
   std::string_view rest = value.substr(colon + 3);
   size_t end = rest.find_first_of("/?#");

@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-namespace meshproof {
+namespace meshproof::referer_test {
 
 TEST_CASE("a Referer that is no reference is removed before the filters") {
   struct Row {
@@ -73,4 +73,4 @@ TEST_CASE("a Referer that is no reference is removed before the filters") {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::referer_test

@@ -9,6 +9,7 @@
 
 #include "base/parallel.h"
 #include "base/text.h"
+#include "mesh/workload_name.h"
 
 namespace meshproof {
 namespace {
@@ -36,10 +37,6 @@ AnswerClass ClassOf(const LoggedAnswer& answer) {
   return ClassOf(answer.outcome, answer.status, answer.details);
 }
 
-std::string NameOf(const Workload& workload) {
-  return workload.ns + "/" + workload.name;
-}
-
 // A token that is refused wherever one is looked for, at the place where the first rule looks.
 Case::Token BadToken(const Mesh& mesh, const Workload& workload) {
   Case::Token token;
@@ -60,9 +57,10 @@ Case::Token BadToken(const Mesh& mesh, const Workload& workload) {
   return token;
 }
 
-class Run {
+class ReplayRun {
  public:
-  Run(const ReplayWorlds& worlds, const LogRecord& record) : worlds_(worlds), record_(record) {}
+  ReplayRun(const ReplayWorlds& worlds, const LogRecord& record)
+      : worlds_(worlds), record_(record) {}
 
   ReplayAnswer Ask() {
     answer_.was = ReadLoggedAnswer(record_);
@@ -248,7 +246,7 @@ class Run {
   ReplayAnswer answer_;
 };
 
-constexpr LogField kKeyFields[] = {
+constexpr LogField kReplayKey[] = {
     LogField::kMethod,          LogField::kPath,
     LogField::kProtocol,        LogField::kStatus,
     LogField::kFlags,           LogField::kDetails,
@@ -287,7 +285,7 @@ std::string ChangeKey(const ReplayAnswer& answer) {
 }  // namespace
 
 ReplayAnswer Replay(const ReplayWorlds& worlds, const LogRecord& record) {
-  return Run(worlds, record).Ask();
+  return ReplayRun(worlds, record).Ask();
 }
 
 void Replayer::Add(const LogLine& line, size_t number) {
@@ -303,7 +301,7 @@ void Replayer::Add(const LogLine& line, size_t number) {
   }
   ++summary_.requests;
   key_.clear();
-  for (LogField field : kKeyFields) {
+  for (LogField field : kReplayKey) {
     key_ += line[field];
     key_ += '\x1F';
   }

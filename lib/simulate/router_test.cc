@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "simulate/simulate_testing.h"
 
-namespace meshproof {
+namespace meshproof::router_test {
 namespace {
 
 using testing::Get;
@@ -298,4 +298,4 @@ TEST_CASE("a virtual host that wants TLS redirects plain HTTP") {
   CHECK(testing::RunOn(proxy, told).status == 201);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::router_test

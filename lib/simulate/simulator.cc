@@ -60,7 +60,7 @@ Origin OriginOf(const EffectiveMode& mode) {
   return origin;
 }
 
-bool SameAnswer(const Verdict& a, const Verdict& b) {
+bool SameDecision(const Verdict& a, const Verdict& b) {
   return a.outcome == b.outcome && a.status == b.status && a.outcome != Outcome::kUndetermined;
 }
 
@@ -195,7 +195,7 @@ struct ProxySimulator::Impl {
       other.resize(i, false);
       other[i - 1] = true;
       Verdict alternative = Explore(request, other, false, runs);
-      if (SameAnswer(verdict, alternative)) {
+      if (SameDecision(verdict, alternative)) {
         DropDifferences(alternative, &verdict);
         continue;
       }

@@ -7,7 +7,7 @@
 #include "simulate/case.h"
 #include "simulate/simulate_testing.h"
 
-namespace meshproof {
+namespace meshproof::simulator_test {
 namespace {
 
 using testing::Get;
@@ -243,4 +243,4 @@ TEST_CASE("many open questions end, and end undetermined") {
   CHECK(Summary(testing::RunFilters({filter}, Get(), Detail::kTrace)) == "undetermined 0  -");
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::simulator_test

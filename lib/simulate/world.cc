@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "mesh/workload_name.h"
 #include "proxy/trust_domain.h"
 #include "simulate/approach.h"
 #include "simulate/case.h"
@@ -19,10 +20,6 @@
 namespace meshproof {
 namespace {
 
-std::string NameOf(const Workload& workload) {
-  return workload.ns + "/" + workload.name;
-}
-
 Verdict Undetermined(std::string reason) {
   Verdict verdict;
   verdict.outcome = Outcome::kUndetermined;
@@ -30,7 +27,7 @@ Verdict Undetermined(std::string reason) {
   return verdict;
 }
 
-bool SameAnswer(const Verdict& a, const Verdict& b) {
+bool SayTheSame(const Verdict& a, const Verdict& b) {
   return a.outcome == b.outcome && a.status == b.status && a.details == b.details;
 }
 
@@ -425,7 +422,7 @@ struct World::Impl {
   static Verdict Join(std::vector<Verdict> verdicts,
                       const std::vector<const Workload*>& endpoints) {
     for (size_t i = 1; i < verdicts.size(); ++i) {
-      if (SameAnswer(verdicts[i], verdicts[0])) continue;
+      if (SayTheSame(verdicts[i], verdicts[0])) continue;
       auto answer = [&](size_t at) {
         return NameOf(*endpoints[at]) + " answers " + std::string(ToString(verdicts[at].outcome)) +
                (verdicts[at].status != 0 ? " " + std::to_string(verdicts[at].status) : "");

@@ -8,7 +8,7 @@
 #include "simulate/case.h"
 #include "simulate/simulate_testing.h"
 
-namespace meshproof {
+namespace meshproof::world_test {
 namespace {
 
 using testing::Summary;
@@ -429,4 +429,4 @@ TEST_CASE("world: an ambient workload is answered for by ztunnel") {
   CHECK(verdict.hops[0].peer == kSleep);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::world_test

@@ -42,9 +42,9 @@ struct Failure {
   Span span;
 };
 
-class Evaluator {
+class GroupEvaluator {
  public:
-  Evaluator(const Connection& connection, const std::optional<Identity>& identity)
+  GroupEvaluator(const Connection& connection, const std::optional<Identity>& identity)
       : connection_(connection), identity_(identity) {}
 
   Truth Group(const ZtunnelGroup& group, std::vector<Failure>* failures) {
@@ -198,10 +198,10 @@ class Evaluator {
   std::vector<std::string> unknown_;
 };
 
-class Run {
+class ZtunnelRun {
  public:
-  Run(const ZtunnelConfig& config, const Workload& workload, const ProxyRequest& request,
-      Detail detail)
+  ZtunnelRun(const ZtunnelConfig& config, const Workload& workload, const ProxyRequest& request,
+             Detail detail)
       : config_(config),
         workload_(workload),
         request_(request),
@@ -386,7 +386,7 @@ class Run {
   const ProxyRequest& request_;
   const bool trace_;
   std::optional<Identity> identity_;
-  Evaluator evaluator_;
+  GroupEvaluator evaluator_;
   std::vector<const ZtunnelPolicy*> deny_, allow_;
   std::vector<std::string> uncertain_;
   Verdict verdict_;
@@ -396,7 +396,7 @@ class Run {
 
 Verdict RunZtunnel(const ZtunnelConfig& config, const Workload& workload,
                    const ProxyRequest& request, Detail detail) {
-  return Run(config, workload, request, detail).Decide();
+  return ZtunnelRun(config, workload, request, detail).Decide();
 }
 
 }  // namespace meshproof

@@ -6,7 +6,7 @@
 
 #include "source/source.h"
 
-namespace meshproof {
+namespace meshproof::ztunnel_test {
 namespace {
 
 const std::string kMesh =
@@ -190,4 +190,4 @@ TEST_CASE("ztunnel: agrees with the definition on every small request") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::ztunnel_test

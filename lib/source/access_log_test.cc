@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-namespace meshproof {
+namespace meshproof::access_log_test {
 namespace {
 
 constexpr char kDenied[] =
@@ -269,4 +269,4 @@ TEST_CASE("addresses with ports") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::access_log_test

@@ -12,12 +12,12 @@ namespace {
 
 namespace ondemand = simdjson::ondemand;
 
-bool IsBlank(char c) {
+bool IsJsonBlank(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
 std::string_view TrimEnd(std::string_view text) {
-  while (!text.empty() && IsBlank(text.back())) text.remove_suffix(1);
+  while (!text.empty() && IsJsonBlank(text.back())) text.remove_suffix(1);
   return text;
 }
 
@@ -63,7 +63,7 @@ uint32_t StringEnd(std::string_view text, uint32_t at) {
 
 // The position behind the bracket that closes a collection whose last token ends at `at`.
 uint32_t CollectionEnd(std::string_view text, uint32_t at) {
-  while (at < text.size() && IsBlank(text[at])) ++at;
+  while (at < text.size() && IsJsonBlank(text[at])) ++at;
   return std::min(at + 1, static_cast<uint32_t>(text.size()));
 }
 

@@ -6,7 +6,7 @@
 #include "source/tree_dump.h"
 #include "source/yaml_reader.h"
 
-namespace meshproof {
+namespace meshproof::json_reader_test {
 namespace {
 
 // All JSON values of a few tokens: every nesting of arrays and objects over a handful of scalars,
@@ -157,4 +157,4 @@ TEST_CASE("what is no JSON is not taken for it") {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::json_reader_test

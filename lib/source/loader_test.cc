@@ -13,7 +13,7 @@
 #include "source/source.h"
 #include "source/tree_dump.h"
 
-namespace meshproof {
+namespace meshproof::loader_test {
 namespace {
 
 // Files by path; what ends in `/` is a directory that cannot be listed, a text of `!` a file that
@@ -279,4 +279,4 @@ TEST_CASE("every file at hand is read") {
   CHECK(documents > 0);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::loader_test

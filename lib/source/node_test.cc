@@ -5,7 +5,7 @@
 #include "source/source.h"
 #include "source/tree_dump.h"
 
-namespace meshproof {
+namespace meshproof::node_test {
 
 TEST_CASE("plain scalars have the types of Kubernetes' YAML reader") {
   struct Row {
@@ -135,4 +135,4 @@ TEST_CASE("the last of equal keys is found") {
   CHECK(root.Find("b")->Find("x") == nullptr);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::node_test

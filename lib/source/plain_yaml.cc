@@ -32,10 +32,6 @@ constexpr uint32_t kMaxKey = 1000;
 // Bounds the recursion. Deeper documents are read by the general reader, which knows the limit.
 constexpr int kDeepest = 100;
 
-bool EndsWord(char c) {
-  return c == ' ' || c == '\n' || c == '\0';
-}
-
 bool IsDash(const char* at) {
   return *at == '-' && EndsWord(at[1]);
 }

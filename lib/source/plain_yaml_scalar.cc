@@ -43,10 +43,6 @@ bool Is(char c, uint8_t classes) {
   return (kClasses[static_cast<uint8_t>(c)] & classes) != 0;
 }
 
-bool EndsWord(char c) {
-  return c == ' ' || c == '\n' || c == '\0';
-}
-
 // `-` and `:` begin a plain scalar where no blank follows.
 bool BeginsPlain(const char* at) {
   if (Is(*at, kStartsPlain)) return true;

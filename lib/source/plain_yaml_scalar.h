@@ -11,6 +11,11 @@ namespace meshproof {
 // Scalars, for PlainYamlReader. All pointers are into text that ends with a line break or NUL,
 // which every scan stops at.
 
+// A blank, a line break or the end of the text.
+inline bool EndsWord(char c) {
+  return c == ' ' || c == '\n' || c == '\0';
+}
+
 // Where the text of the next line starts, if it may go on with a scalar of a collection in
 // `column`: null where it is blank, not deeper, or has tabs in front.
 const char* NextLineOf(const char* line_end, int column);

@@ -11,7 +11,7 @@
 #include "source/plain_yaml_check.h"
 #include "source/plain_yaml_documents.h"
 
-namespace meshproof {
+namespace meshproof::plain_yaml_test {
 namespace {
 
 double Percent(size_t part, size_t whole) {
@@ -199,4 +199,4 @@ TEST_CASE("the plain reader reads generated documents as the general one does") 
   CompareGenerated(std::random_device()(), documents - documents / 2);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::plain_yaml_test

@@ -4,7 +4,7 @@
 #include "source/source.h"
 #include "source/tree_dump.h"
 
-namespace meshproof {
+namespace meshproof::yaml_reader_test {
 namespace {
 
 struct Row {
@@ -434,4 +434,4 @@ TEST_CASE("aliases and depth are bounded") {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::yaml_reader_test

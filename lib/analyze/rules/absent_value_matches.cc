@@ -12,7 +12,7 @@
 #include "analyze/rule.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::absent_value_matches {
 namespace {
 
 using Field = Region::Field;
@@ -122,7 +122,7 @@ void CheckClaimKey(const AuthorizationPolicy& policy, size_t rule, size_t index,
 
 }  // namespace
 
-void CheckAbsentValueMatches(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
     for (size_t i = 0; i < policy.rules.size(); ++i) {
       const AuthorizationPolicy::Rule& rule = policy.rules[i];
@@ -134,4 +134,4 @@ void CheckAbsentValueMatches(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::absent_value_matches

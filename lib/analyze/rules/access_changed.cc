@@ -1,8 +1,8 @@
 // A change is between two inputs: `diff` asks, and reports this rule.
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::access_changed {
 
-void CheckAccessChanged(const Analysis&, Reporter&) {}
+void Check(const Analysis&, Reporter&) {}
 
-}  // namespace meshproof
+}  // namespace meshproof::access_changed

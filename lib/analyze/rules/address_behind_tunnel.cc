@@ -13,7 +13,7 @@
 #include "analyze/witness_cases.h"
 #include "match/ip.h"
 
-namespace meshproof {
+namespace meshproof::address_behind_tunnel {
 namespace {
 
 struct Use {
@@ -199,8 +199,8 @@ class Checker {
 
 }  // namespace
 
-void CheckAddressBehindTunnel(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::address_behind_tunnel

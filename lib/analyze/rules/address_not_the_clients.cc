@@ -19,7 +19,7 @@
 #include "base/text.h"
 #include "match/ip.h"
 
-namespace meshproof {
+namespace meshproof::address_not_the_clients {
 namespace {
 
 bool IsInside(const IpAddress& address) {
@@ -52,7 +52,7 @@ struct List {
   const AuthorizationPolicy::Source* source = nullptr;
 };
 
-std::vector<List> ListsOf(const AuthorizationPolicy::Rule& rule) {
+std::vector<List> AddressListsOf(const AuthorizationPolicy::Rule& rule) {
   std::vector<List> lists;
   const auto add = [&](const TextList& values, bool remote, bool negative, const char* name,
                        const AuthorizationPolicy::Source* source) {
@@ -90,11 +90,12 @@ class Checker {
 
   void Check(const AuthorizationPolicy& policy) {
     bool any = false;
-    for (const AuthorizationPolicy::Rule& rule : policy.rules) any = any || !ListsOf(rule).empty();
+    for (const AuthorizationPolicy::Rule& rule : policy.rules)
+      any = any || !AddressListsOf(rule).empty();
     if (!any) return;
     const Scope scope = ScopeOf(policy);
     for (size_t r = 0; r < policy.rules.size(); ++r) {
-      for (const List& list : ListsOf(policy.rules[r])) {
+      for (const List& list : AddressListsOf(policy.rules[r])) {
         if (list.remote) {
           CheckRemote(policy, policy.rules[r], list, scope);
         } else {
@@ -359,11 +360,11 @@ class Checker {
 
 }  // namespace
 
-void CheckAddressNotTheClients(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
     if (!policy.dry_run) checker.Check(policy);
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::address_not_the_clients

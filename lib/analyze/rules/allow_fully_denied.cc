@@ -8,7 +8,7 @@
 #include "analyze/reach.h"
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::allow_fully_denied {
 namespace {
 
 // The place that shows it; null where the rule lets something in, or nobody knows.
@@ -24,7 +24,7 @@ const RulePlace* DeniedAt(const RuleFate& fate) {
 
 }  // namespace
 
-void CheckAllowFullyDenied(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   for (const RuleFate& fate : analysis.reach->Fates()) {
     const AuthorizationPolicy& policy = *fate.policy;
     if (policy.action != AuthorizationPolicy::Action::kAllow) continue;
@@ -52,4 +52,4 @@ void CheckAllowFullyDenied(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::allow_fully_denied

@@ -12,7 +12,7 @@
 #include "analyze/reach.h"
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::allows_everything {
 namespace {
 
 using RuleName = std::pair<const AuthorizationPolicy*, size_t>;
@@ -214,8 +214,8 @@ class Checker {
 
 }  // namespace
 
-void CheckAllowsEverything(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::allows_everything

@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "mesh/hosts.h"
 
-namespace meshproof {
+namespace meshproof::auto_passthrough_reach {
 namespace {
 
 // Ports that a gateway between clusters serves beside it: istiod for remote clusters, health.
@@ -165,7 +165,7 @@ class Checker {
 
 }  // namespace
 
-void CheckAutoPassthroughReach(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const Gateway& gateway : analysis.model.gateways) {
     for (const GatewayServer& server : gateway.servers) {
@@ -180,4 +180,4 @@ void CheckAutoPassthroughReach(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::auto_passthrough_reach

@@ -17,7 +17,7 @@
 #include "crypto/base64.h"
 #include "crypto/x509.h"
 
-namespace meshproof {
+namespace meshproof::broken_certificate {
 namespace {
 
 constexpr int64_t kDay = 24 * 60 * 60;
@@ -405,7 +405,7 @@ class Checker {
 
 }  // namespace
 
-void CheckBrokenCertificate(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   const Model& model = analysis.model;
   if (model.secrets.empty()) return;
   Checker checker(analysis, reporter);
@@ -417,4 +417,4 @@ void CheckBrokenCertificate(const Analysis& analysis, Reporter& reporter) {
   checker.CheckAuthority();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::broken_certificate

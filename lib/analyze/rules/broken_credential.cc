@@ -11,11 +11,10 @@
 #include "analyze/rule.h"
 #include "analyze/workload_index.h"
 #include "crypto/base64.h"
+#include "model/labels.h"
 
-namespace meshproof {
+namespace meshproof::broken_credential {
 namespace {
-
-constexpr std::string_view kGatewayApi = "gateway.networking.k8s.io";
 
 // What the holder of a credential needs from it.
 struct Need {
@@ -77,7 +76,7 @@ class Checker {
 
   void CheckOther(const OtherObject& object) {
     std::string_view group = GroupOfVersion(object.meta.api_version);
-    if (object.meta.kind == "Gateway" && group == kGatewayApi) return GatewayApi(object.meta);
+    if (object.meta.kind == "Gateway" && group == kGatewayApiGroup) return GatewayApi(object.meta);
     if (object.meta.kind != "WasmPlugin") return;
     const Node* secret = NodeAt(object.meta.node, {"spec", "imagePullSecret"});
     if (secret == nullptr || secret->text.empty()) return;
@@ -378,7 +377,7 @@ class Checker {
 
 }  // namespace
 
-void CheckBrokenCredential(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   const Model& model = analysis.model;
   Checker checker(analysis, reporter);
   for (const Gateway& gateway : model.gateways) checker.Check(gateway);
@@ -386,4 +385,4 @@ void CheckBrokenCredential(const Analysis& analysis, Reporter& reporter) {
   for (const OtherObject& object : model.others) checker.CheckOther(object);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::broken_credential

@@ -3,7 +3,7 @@
 #include "analyze/diagnostic_places.h"
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::broken_document {
 namespace {
 
 // "; what stands in it is not judged" in the words that fit.
@@ -32,7 +32,7 @@ std::string_view Fix(Trouble trouble) {
 
 }  // namespace
 
-void CheckBrokenDocument(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   DiagnosticPlaces places(analysis.model);
   for (const Diagnostic& diagnostic : analysis.model.diagnostics) {
     if (diagnostic.trouble != Trouble::kSyntax && diagnostic.trouble != Trouble::kUnreadable &&
@@ -51,4 +51,4 @@ void CheckBrokenDocument(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::broken_document

@@ -1,8 +1,8 @@
 // Invariants are written beside the mesh and asked by `prove`, which reports this rule.
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::broken_invariant {
 
-void CheckBrokenInvariant(const Analysis&, Reporter&) {}
+void Check(const Analysis&, Reporter&) {}
 
-}  // namespace meshproof
+}  // namespace meshproof::broken_invariant

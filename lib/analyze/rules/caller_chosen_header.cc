@@ -15,7 +15,7 @@
 #include "analyze/rule.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::caller_chosen_header {
 namespace {
 
 constexpr size_t kMostSites = 3;  // that are asked for a request
@@ -150,11 +150,11 @@ class Checker {
 
 }  // namespace
 
-void CheckCallerChosenHeader(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
     if (!policy.dry_run) checker.Check(policy);
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::caller_chosen_header

@@ -7,7 +7,7 @@
 #include "analyze/pod_fields.h"
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::capture_defeated {
 namespace {
 
 constexpr int64_t kProxyId = 1337;
@@ -140,9 +140,9 @@ class Checker {
 
 }  // namespace
 
-void CheckCaptureDefeated(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const Workload& workload : analysis.mesh.workloads()) checker.Check(workload);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::capture_defeated

@@ -14,7 +14,7 @@
 #include "analyze/rule.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::cleartext_listener {
 namespace {
 
 bool IsCleartextHttp(std::string_view protocol) {
@@ -451,7 +451,7 @@ class Checker {
 
 }  // namespace
 
-void CheckCleartextListener(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const Gateway& gateway : analysis.model.gateways) {
     for (const GatewayServer& server : gateway.servers) checker.CheckCleartext(gateway, server);
@@ -484,4 +484,4 @@ void CheckCleartextListener(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::cleartext_listener

@@ -16,7 +16,7 @@
 #include "base/text.h"
 #include "mesh/hosts.h"
 
-namespace meshproof {
+namespace meshproof::client_certificate_avoided {
 namespace {
 
 bool Demands(const GatewayServer& server) {
@@ -171,9 +171,9 @@ class Checker {
 
 }  // namespace
 
-void CheckClientCertificateAvoided(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const ServerGroup& group : GroupServers(analysis)) checker.Check(group);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::client_certificate_avoided

@@ -16,7 +16,7 @@
 #include "analyze/rule.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::control_port_exposed {
 namespace {
 
 struct ControlPort {
@@ -354,7 +354,7 @@ class Checker {
 
 }  // namespace
 
-void CheckControlPortExposed(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const MeshService& service : analysis.mesh.services()) {
     if (service.service != nullptr) checker.CheckService(service);
@@ -371,4 +371,4 @@ void CheckControlPortExposed(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::control_port_exposed

@@ -12,7 +12,7 @@
 #include "analyze/rule.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::credential_without_selector {
 namespace {
 
 bool Ignored(const TlsSite& site) {
@@ -66,7 +66,7 @@ std::set<std::string, std::less<>> Rerouted(const Analysis& analysis) {
 
 }  // namespace
 
-void CheckCredentialWithoutSelector(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   std::set<std::string, std::less<>> rerouted = Rerouted(analysis);
   std::unordered_map<std::string, std::vector<std::string>> sidecars;
   std::vector<std::string> all;
@@ -119,4 +119,4 @@ void CheckCredentialWithoutSelector(const Analysis& analysis, Reporter& reporter
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::credential_without_selector

@@ -13,11 +13,11 @@
 #include "base/text.h"
 #include "match/ip.h"
 #include "mesh/hosts.h"
+#include "model/labels.h"
 
-namespace meshproof {
+namespace meshproof::dangling_route {
 namespace {
 
-constexpr std::string_view kGatewayApi = "gateway.networking.k8s.io";
 constexpr std::string_view kNetworking = "networking.istio.io";
 
 std::span<const Node> ItemsOf(const Node* list) {
@@ -173,7 +173,7 @@ class Checker {
       const std::string ns = parent.ns.value.empty() ? route.meta.ns : std::string(parent.ns.value);
       const K8sGateway* gateway = analysis_.mesh.FindK8sGateway(ns, parent.name.value);
       // A ListenerSet may bring listeners of its own.
-      if (gateway == nullptr || hosts_.names().HasKind(kGatewayApi, "ListenerSet")) continue;
+      if (gateway == nullptr || hosts_.names().HasKind(kGatewayApiGroup, "ListenerSet")) continue;
       const std::optional<RefusedRoute> refused =
           WhyNotAttached(analysis_.mesh, route, parent, *gateway);
       if (!refused) continue;
@@ -189,7 +189,7 @@ class Checker {
 
   void CheckOther(const OtherObject& object) {
     std::string_view kind = object.meta.kind;
-    if (GroupOfVersion(object.meta.api_version) != kGatewayApi) return;
+    if (GroupOfVersion(object.meta.api_version) != kGatewayApiGroup) return;
     if (kind == "ReferenceGrant") return Grant(object.meta);
     if (!kind.ends_with("Route")) return;
     for (const Node& ref : ItemsOf(NodeAt(object.meta.node, {"spec", "parentRefs"}))) {
@@ -354,7 +354,7 @@ class Checker {
       finding.istioctl_codes = {"IST0101"};
       return;
     }
-    if (hosts_.names().HasObject(kGatewayApi, "Gateway", ns, name)) {
+    if (hosts_.names().HasObject(kGatewayApiGroup, "Gateway", ns, name)) {
       Add(service.meta, value.span,
           name +
               " is a Gateway of the Gateway API, to which a VirtualService cannot be bound, so "
@@ -671,7 +671,7 @@ class Checker {
     std::string name(name_node->text);
     const Node* ns_node = NodeAt(&ref, {"namespace"});
     std::string ns(ns_node == nullptr ? meta.ns : ns_node->text);
-    std::string_view group = kGatewayApi;
+    std::string_view group = kGatewayApiGroup;
     if (kind == "Service") group = "";
     if (kind == "ServiceEntry") group = kNetworking;
     if (kind != "Gateway" && kind != "Service" && kind != "ServiceEntry") return;
@@ -698,7 +698,7 @@ class Checker {
         names.emplace_back(own->text);
       }
       // Listeners may come from a ListenerSet.
-      if (hosts_.names().HasKind(kGatewayApi, "ListenerSet") || names.empty()) return;
+      if (hosts_.names().HasKind(kGatewayApiGroup, "ListenerSet") || names.empty()) return;
       Finding& finding =
           Add(meta, SpanOf(meta.file, *section),
               "Gateway " + ns + "/" + name + " has no listener `" + std::string(section->text) +
@@ -845,7 +845,7 @@ class Checker {
 
 }  // namespace
 
-void CheckDanglingRoute(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   const Model& model = analysis.model;
   Checker checker(analysis, reporter);
   for (const VirtualService& service : model.virtual_services) checker.Check(service);
@@ -857,4 +857,4 @@ void CheckDanglingRoute(const Analysis& analysis, Reporter& reporter) {
   for (const K8sRoute& route : model.k8s_routes) checker.Check(route);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::dangling_route

@@ -10,12 +10,10 @@
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
 #include "analyze/workload_index.h"
+#include "model/labels.h"
 
-namespace meshproof {
+namespace meshproof::dangling_target_ref {
 namespace {
-
-constexpr std::string_view kGatewayApi = "gateway.networking.k8s.io";
-constexpr std::string_view kUseWaypoint = "istio.io/use-waypoint";
 
 class Checker {
  public:
@@ -32,8 +30,8 @@ class Checker {
   void Check(const ObjectMeta& meta, const TargetRef& ref) {
     std::string_view group = ref.group.value;
     std::string_view kind = ref.kind.value;
-    if (kind == "Gateway" && group == kGatewayApi) return Gateway(meta, ref);
-    if (kind == "GatewayClass" && group == kGatewayApi) return GatewayClass(meta, ref);
+    if (kind == "Gateway" && group == kGatewayApiGroup) return Gateway(meta, ref);
+    if (kind == "GatewayClass" && group == kGatewayApiGroup) return GatewayClass(meta, ref);
     if (kind == "Service" && (group.empty() || group == "core")) {
       return Routed(meta, ref, "", "Service");
     }
@@ -100,17 +98,17 @@ class Checker {
 
   void Gateway(const ObjectMeta& meta, const TargetRef& ref) {
     std::string name(ref.name.value);
-    if (names_.HasObject(kGatewayApi, "Gateway", meta.ns, name)) return;
+    if (names_.HasObject(kGatewayApiGroup, "Gateway", meta.ns, name)) return;
     if (index_.SelectsAny({{"gateway.networking.k8s.io/gateway-name", name}}, meta.ns)) return;
     if (names_.HasObject("networking.istio.io", "Gateway", meta.ns, name)) {
       Add(meta, ref,
           name + " is a Gateway of networking.istio.io, and a target of group " +
-              std::string(kGatewayApi) + " is one of the Gateway API, so " + Nobody(meta) +
+              std::string(kGatewayApiGroup) + " is one of the Gateway API, so " + Nobody(meta) +
               "; select the gateway's workload instead",
           "Select the gateway's pods with `selector`.");
       return;
     }
-    Missing(meta, ref, kGatewayApi, "Gateway");
+    Missing(meta, ref, kGatewayApiGroup, "Gateway");
   }
 
   void GatewayClass(const ObjectMeta& meta, const TargetRef& ref) {
@@ -136,7 +134,7 @@ class Checker {
   }
 
   static bool UsesWaypoint(const Labels& labels, bool* decided) {
-    const std::string* waypoint = FindLabel(labels, kUseWaypoint);
+    const std::string* waypoint = FindLabel(labels, kUseWaypointLabel);
     *decided = waypoint != nullptr;
     return waypoint != nullptr && !waypoint->empty() && *waypoint != "none";
   }
@@ -190,7 +188,7 @@ std::vector<TargetRef> ReadTargetRefs(const ObjectMeta& meta) {
 
 }  // namespace
 
-void CheckDanglingTargetRef(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   const Model& model = analysis.model;
   Checker checker(analysis, reporter);
   const auto check_all = [&](const auto& objects) {
@@ -207,4 +205,4 @@ void CheckDanglingTargetRef(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::dangling_target_ref

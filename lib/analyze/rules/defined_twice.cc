@@ -7,7 +7,7 @@
 #include "analyze/names.h"
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::defined_twice {
 namespace {
 
 void ReportKey(const Diagnostic& diagnostic, const DiagnosticPlace& place, Reporter& reporter) {
@@ -99,7 +99,7 @@ void ReportObject(const Diagnostic& diagnostic, const DiagnosticPlace& place, co
 
 }  // namespace
 
-void CheckDefinedTwice(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   DiagnosticPlaces places(analysis.model);
   std::vector<RawObject> objects;
   Copies copies;
@@ -119,4 +119,4 @@ void CheckDefinedTwice(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::defined_twice

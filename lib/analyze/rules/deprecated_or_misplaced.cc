@@ -11,7 +11,7 @@
 #include "analyze/rule.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::deprecated_or_misplaced {
 namespace {
 
 // One set of annotations or labels and what it sits on.
@@ -431,7 +431,7 @@ void CheckRemovedKinds(const Analysis& analysis, Reporter& reporter) {
 
 }  // namespace
 
-void CheckDeprecatedOrMisplaced(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   const Model& model = analysis.model;
   KeyChecker checker(reporter);
   const auto check_all = [&](const auto& objects) {
@@ -449,4 +449,4 @@ void CheckDeprecatedOrMisplaced(const Analysis& analysis, Reporter& reporter) {
   CheckRemovedKinds(analysis, reporter);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::deprecated_or_misplaced

@@ -18,7 +18,7 @@
 #include "match/ip.h"
 #include "source/source.h"
 
-namespace meshproof {
+namespace meshproof::egress_open {
 namespace {
 
 constexpr std::string_view kAnywhere = "203.0.113.7:443";  // an address of nobody's
@@ -618,7 +618,7 @@ void CheckInstallation(const Analysis& analysis, Reporter& reporter) {
 
 }  // namespace
 
-void CheckEgressOpen(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   OutboundModes modes(analysis, reporter);
   modes.CheckMesh();
   for (const Sidecar& sidecar : analysis.model.sidecars) modes.Check(sidecar);
@@ -635,4 +635,4 @@ void CheckEgressOpen(const Analysis& analysis, Reporter& reporter) {
   CheckInstallation(analysis, reporter);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::egress_open

@@ -11,7 +11,7 @@
 #include "analyze/witness_cases.h"
 #include "analyze/workload_index.h"
 
-namespace meshproof {
+namespace meshproof::empty_changes_meaning {
 namespace {
 
 using Policy = AuthorizationPolicy;
@@ -272,8 +272,8 @@ class Checker {
 
 }  // namespace
 
-void CheckEmptyChangesMeaning(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Check();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::empty_changes_meaning

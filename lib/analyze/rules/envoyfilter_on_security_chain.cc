@@ -15,7 +15,7 @@
 #include "base/text.h"
 #include "match/string_matcher.h"
 
-namespace meshproof {
+namespace meshproof::envoyfilter_on_security_chain {
 namespace {
 
 template <size_t N>
@@ -479,9 +479,9 @@ class Checker {
 
 }  // namespace
 
-void CheckEnvoyfilterOnSecurityChain(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const EnvoyFilter& filter : analysis.model.envoy_filters) checker.Check(filter);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::envoyfilter_on_security_chain

@@ -13,7 +13,7 @@
 #include "analyze/slips.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::extra_dash {
 namespace {
 
 using Policy = AuthorizationPolicy;
@@ -256,11 +256,11 @@ class Checker {
 
 }  // namespace
 
-void CheckExtraDash(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
     checker.Check(policy);
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::extra_dash

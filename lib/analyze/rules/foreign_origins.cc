@@ -14,7 +14,7 @@
 #include "match/string_matcher.h"
 #include "reason/string_classes.h"
 
-namespace meshproof {
+namespace meshproof::foreign_origins {
 namespace {
 
 constexpr size_t kMostClasses = 2000;
@@ -239,7 +239,7 @@ class Checker {
 
 }  // namespace
 
-void CheckForeignOrigins(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(reporter);
   for (const VirtualService& service : analysis.model.virtual_services) {
     checker.CheckVirtualService(service.meta);
@@ -247,4 +247,4 @@ void CheckForeignOrigins(const Analysis& analysis, Reporter& reporter) {
   for (const K8sRoute& route : analysis.model.k8s_routes) checker.CheckRoute(route.meta);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::foreign_origins

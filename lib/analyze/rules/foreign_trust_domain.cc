@@ -16,7 +16,7 @@
 #include "base/text.h"
 #include "proxy/trust_domain.h"
 
-namespace meshproof {
+namespace meshproof::foreign_trust_domain {
 namespace {
 
 bool IsFixedIn(const Release& release, const std::vector<Fix>& fixes) {
@@ -149,7 +149,7 @@ class Checker {
   void CheckDots(const AuthorizationPolicy& policy) {
     if (!release_) return;
     bool accounts = !IsFixedIn(*release_, {{27, 9}, {28, 6}, {29, 2}, {30, 0}});
-    bool others = !IsFixedIn(*release_, {{27, kNever}, {28, 7}, {29, 3}, {30, 0}});
+    bool others = !IsFixedIn(*release_, {{27, kNotFixed}, {28, 7}, {29, 3}, {30, 0}});
     for (size_t i = 0; i < policy.rules.size(); ++i) {
       const auto& from = policy.rules[i].from;
       for (size_t j = 0; j < from.size(); ++j) {
@@ -191,11 +191,11 @@ class Checker {
 
 }  // namespace
 
-void CheckForeignTrustDomain(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
     checker.Check(policy);
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::foreign_trust_domain

@@ -13,7 +13,7 @@
 #include "analyze/rule.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::gateway_walked_around {
 namespace {
 
 class Checker {
@@ -181,7 +181,7 @@ class Checker {
 
 }  // namespace
 
-void CheckGatewayWalkedAround(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const MeshService& service : analysis.mesh.services()) {
     if (service.service != nullptr) checker.CheckService(service);
@@ -192,4 +192,4 @@ void CheckGatewayWalkedAround(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::gateway_walked_around

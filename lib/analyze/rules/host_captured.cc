@@ -17,7 +17,7 @@
 #include "base/text.h"
 #include "mesh/hosts.h"
 
-namespace meshproof {
+namespace meshproof::host_captured {
 namespace {
 
 // A finding that istioctl has no message for, unless said otherwise.
@@ -580,7 +580,7 @@ class Checker {
 
 }  // namespace
 
-void CheckHostCaptured(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   checker.CheckMesh();
   checker.CheckGateways();
@@ -589,4 +589,4 @@ void CheckHostCaptured(const Analysis& analysis, Reporter& reporter) {
   checker.CheckRoutes();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::host_captured

@@ -4,9 +4,9 @@
 #include "analyze/rule.h"
 #include "analyze/slips.h"
 
-namespace meshproof {
+namespace meshproof::host_spelling_missed {
 
-void CheckHostSpellingMissed(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
     for (const Slip& slip : FindSlips(analysis, policy, SlipKind::kHost)) {
       const Spelling& spelling = slip.spelling;
@@ -35,4 +35,4 @@ void CheckHostSpellingMissed(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::host_spelling_missed

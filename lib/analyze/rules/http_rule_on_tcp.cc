@@ -13,7 +13,7 @@
 #include "analyze/reach.h"
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::http_rule_on_tcp {
 namespace {
 
 bool IsBytes(Protocol protocol) {
@@ -172,8 +172,8 @@ class Checker {
 
 }  // namespace
 
-void CheckHttpRuleOnTcp(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::http_rule_on_tcp

@@ -14,7 +14,7 @@
 #include "analyze/rule.h"
 #include "analyze/witness_cases.h"
 
-namespace meshproof {
+namespace meshproof::identity_behind_waypoint {
 namespace {
 
 // Whether a rule speaks of callers by who they are.
@@ -277,8 +277,8 @@ class Checker {
 
 }  // namespace
 
-void CheckIdentityBehindWaypoint(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::identity_behind_waypoint

@@ -12,7 +12,7 @@
 #include "analyze/reach.h"
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::identity_never_seen {
 namespace {
 
 using Field = Region::Field;
@@ -134,8 +134,8 @@ class Checker {
 
 }  // namespace
 
-void CheckIdentityNeverSeen(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::identity_never_seen

@@ -9,7 +9,7 @@
 #include "analyze/reach.h"
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::identity_rule_fails_open {
 namespace {
 
 using Field = Region::Field;
@@ -122,8 +122,8 @@ class Checker {
 
 }  // namespace
 
-void CheckIdentityRuleFailsOpen(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::identity_rule_fails_open

@@ -11,7 +11,7 @@
 #include "match/ip.h"
 #include "mesh/injection.h"
 
-namespace meshproof {
+namespace meshproof::jwks_uri_inside {
 namespace {
 
 struct Block {
@@ -106,7 +106,7 @@ void CheckUri(const Analysis& analysis, const RequestAuthentication& policy, siz
 
 }  // namespace
 
-void CheckJwksUriInside(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   constexpr std::string_view kSetting = "BLOCKED_CIDRS_IN_JWKS_URIS";
   const RequestAuthentication* fetching = nullptr;
   Span where;
@@ -140,4 +140,4 @@ void CheckJwksUriInside(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::jwks_uri_inside

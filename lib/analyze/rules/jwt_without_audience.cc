@@ -8,7 +8,7 @@
 #include "analyze/workload_index.h"
 #include "base/json.h"
 
-namespace meshproof {
+namespace meshproof::jwt_without_audience {
 namespace {
 
 void AttachForeignToken(const Analysis& analysis, const WorkloadIndex& index,
@@ -35,7 +35,7 @@ void AttachForeignToken(const Analysis& analysis, const WorkloadIndex& index,
 
 }  // namespace
 
-void CheckJwtWithoutAudience(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   const WorkloadIndex& index = *analysis.index;
   for (const RequestAuthentication& policy : analysis.model.request_authentications) {
     for (size_t i = 0; i < policy.jwt_rules.size(); ++i) {
@@ -60,4 +60,4 @@ void CheckJwtWithoutAudience(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::jwt_without_audience

@@ -14,7 +14,7 @@
 #include "analyze/rule.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::l7_policy_at_ztunnel {
 namespace {
 
 class Checker {
@@ -173,8 +173,8 @@ class Checker {
 
 }  // namespace
 
-void CheckL7PolicyAtZtunnel(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::l7_policy_at_ztunnel

@@ -12,7 +12,7 @@
 #include "analyze/rule.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::listener_open_to_all {
 namespace {
 
 class Checker {
@@ -180,7 +180,7 @@ class Checker {
 
 }  // namespace
 
-void CheckListenerOpenToAll(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   std::set<std::string> open_gateways;
   for (const Gateway& gateway : analysis.model.gateways) {
@@ -206,4 +206,4 @@ void CheckListenerOpenToAll(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::listener_open_to_all

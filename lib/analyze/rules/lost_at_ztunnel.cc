@@ -12,7 +12,7 @@
 #include "analyze/rule.h"
 #include "analyze/witness_cases.h"
 
-namespace meshproof {
+namespace meshproof::lost_at_ztunnel {
 namespace {
 
 class Checker {
@@ -201,8 +201,8 @@ class Checker {
 
 }  // namespace
 
-void CheckLostAtZtunnel(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::lost_at_ztunnel

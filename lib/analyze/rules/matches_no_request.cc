@@ -8,7 +8,7 @@
 #include "analyze/reach.h"
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::matches_no_request {
 namespace {
 
 // The lists that the reason names: "ipBlocks [..] and notIpBlocks [..] exclude each other".
@@ -85,10 +85,10 @@ void Report(const Analysis& analysis, const RuleFate& fate, Reporter& reporter) 
 
 }  // namespace
 
-void CheckMatchesNoRequest(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   for (const RuleFate& fate : analysis.reach->Fates()) {
     if (fate.Everywhere(RuleStatus::Kind::kUnreachable)) Report(analysis, fate, reporter);
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::matches_no_request

@@ -13,7 +13,7 @@
 #include "analyze/value_forms.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::method_left_over {
 namespace {
 
 std::string ToUpper(std::string_view text) {
@@ -199,7 +199,7 @@ void CheckUnknown(const AuthorizationPolicy& policy, Reporter& reporter) {
 
 }  // namespace
 
-void CheckMethodLeftOver(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   ShutMethods shut(analysis, reporter);
   constexpr size_t kMostOfAList = 6;
   for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
@@ -216,4 +216,4 @@ void CheckMethodLeftOver(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::method_left_over

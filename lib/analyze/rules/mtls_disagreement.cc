@@ -13,7 +13,7 @@
 #include "analyze/rule.h"
 #include "analyze/witness_cases.h"
 
-namespace meshproof {
+namespace meshproof::mtls_disagreement {
 namespace {
 
 enum class Clash { kNone, kPlaintextToStrict, kTlsToStrict, kTlsToHttp, kMtlsToPlain, kNoSidecar };
@@ -254,8 +254,8 @@ class Checker {
 
 }  // namespace
 
-void CheckMtlsDisagreement(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::mtls_disagreement

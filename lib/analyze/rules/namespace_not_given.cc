@@ -6,7 +6,7 @@
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::namespace_not_given {
 namespace {
 
 constexpr std::string_view kDefault = "default";
@@ -70,7 +70,7 @@ void CheckPolicies(const Analysis& analysis, const std::vector<T>& policies,
 
 }  // namespace
 
-void CheckNamespaceNotGiven(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   const Model& model = analysis.model;
   Majorities majorities;
   majorities.Count(model.pod_workloads);
@@ -83,4 +83,4 @@ void CheckNamespaceNotGiven(const Analysis& analysis, Reporter& reporter) {
   CheckPolicies(analysis, model.peer_authentications, majorities, reporter);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::namespace_not_given

@@ -18,7 +18,7 @@
 #include "base/text.h"
 #include "match/labels.h"
 
-namespace meshproof {
+namespace meshproof::network_policy_differs {
 namespace {
 
 // Three-valued, for selectors that are not read.
@@ -248,10 +248,10 @@ class Checker {
 
 }  // namespace
 
-void CheckNetworkPolicyDiffers(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const Workload& workload : analysis.mesh.workloads()) checker.Check(workload);
   checker.ReportUnbacked();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::network_policy_differs

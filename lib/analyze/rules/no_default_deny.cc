@@ -11,7 +11,7 @@
 #include "analyze/probe.h"
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::no_default_deny {
 namespace {
 
 // One finding for the whole namespace where more of its workloads than this are open.
@@ -192,8 +192,8 @@ class Checker {
 
 }  // namespace
 
-void CheckNoDefaultDeny(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Check();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::no_default_deny

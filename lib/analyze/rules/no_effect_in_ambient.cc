@@ -14,7 +14,7 @@
 #include "analyze/rule.h"
 #include "analyze/witness_cases.h"
 
-namespace meshproof {
+namespace meshproof::no_effect_in_ambient {
 namespace {
 
 // What a selector reaches, by who runs there.
@@ -236,8 +236,8 @@ class Checker {
 
 }  // namespace
 
-void CheckNoEffectInAmbient(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::no_effect_in_ambient

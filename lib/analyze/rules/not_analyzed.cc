@@ -12,7 +12,7 @@
 #include "analyze/rule.h"
 #include "simulate/meshtest.h"
 
-namespace meshproof {
+namespace meshproof::not_analyzed {
 namespace {
 
 using Reason = Model::Skipped::Reason;
@@ -99,7 +99,7 @@ bool IsRetired(std::string_view group) {
 
 }  // namespace
 
-void CheckNotAnalyzed(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   const Model& model = analysis.model;
   std::optional<RawObjectIndex> index;
   std::map<std::tuple<Reason, std::string>, Group> groups;
@@ -150,4 +150,4 @@ void CheckNotAnalyzed(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::not_analyzed

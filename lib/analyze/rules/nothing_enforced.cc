@@ -15,7 +15,7 @@
 #include "analyze/rule.h"
 #include "analyze/witness_cases.h"
 
-namespace meshproof {
+namespace meshproof::nothing_enforced {
 namespace {
 
 using Policies = std::vector<const AuthorizationPolicy*>;
@@ -157,8 +157,8 @@ class Checker {
 
 }  // namespace
 
-void CheckNothingEnforced(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::nothing_enforced

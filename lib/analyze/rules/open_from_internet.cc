@@ -17,7 +17,7 @@
 #include "analyze/reach.h"
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::open_from_internet {
 namespace {
 
 constexpr size_t kMostRoutes = 12;  // of one Service that are tried one by one
@@ -166,7 +166,7 @@ class Checker {
 
 }  // namespace
 
-void CheckOpenFromInternet(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   const std::vector<Entrance> entrances = FindEntrances(analysis);
   if (entrances.empty()) return;
   // One finding for each Service of a gateway, whatever the port.
@@ -179,4 +179,4 @@ void CheckOpenFromInternet(const Analysis& analysis, Reporter& reporter) {
   for (const auto& [key, own] : ways) checker.Check(own);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::open_from_internet

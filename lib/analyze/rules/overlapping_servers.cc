@@ -19,7 +19,7 @@
 #include "crypto/base64.h"
 #include "crypto/x509.h"
 
-namespace meshproof {
+namespace meshproof::overlapping_servers {
 namespace {
 
 constexpr size_t kMostRelated = 3;
@@ -384,7 +384,7 @@ class Checker {
 
 }  // namespace
 
-void CheckOverlappingServers(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const ServerGroup& group : GroupServers(analysis)) {
     checker.CheckGroup(group);
@@ -396,4 +396,4 @@ void CheckOverlappingServers(const Analysis& analysis, Reporter& reporter) {
   checker.CheckAddresses();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::overlapping_servers

@@ -11,7 +11,7 @@
 #include "analyze/rule.h"
 #include "analyze/slips.h"
 
-namespace meshproof {
+namespace meshproof::path_edge_missed {
 namespace {
 
 bool IsAlphanumeric(char c) {
@@ -168,7 +168,7 @@ class OpenPrefixes {
 
 }  // namespace
 
-void CheckPathEdgeMissed(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   OpenPrefixes open(analysis, reporter);
   constexpr size_t kMostOfAList = 3;
   for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
@@ -179,4 +179,4 @@ void CheckPathEdgeMissed(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::path_edge_missed

@@ -6,9 +6,9 @@
 #include "analyze/what_if.h"
 #include "proxy/inbound.h"
 
-namespace meshproof {
+namespace meshproof::path_not_normal {
 
-void CheckPathNotNormal(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   const PathOptions options = PathOptionsOf(analysis.model.mesh_config);
   constexpr size_t kMostTried = 4;
   size_t tried = 0;
@@ -39,4 +39,4 @@ void CheckPathNotNormal(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::path_not_normal

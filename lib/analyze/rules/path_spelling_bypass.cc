@@ -4,7 +4,7 @@
 #include "analyze/rule.h"
 #include "analyze/slips.h"
 
-namespace meshproof {
+namespace meshproof::path_spelling_bypass {
 namespace {
 
 std::string_view Name(PathNormalization normalization) {
@@ -58,7 +58,7 @@ void Report(const Analysis& analysis, const AuthorizationPolicy& policy, const S
 
 }  // namespace
 
-void CheckPathSpellingBypass(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
     for (const Slip& slip : FindSlips(analysis, policy, SlipKind::kSpelling)) {
       Report(analysis, policy, slip, reporter);
@@ -66,4 +66,4 @@ void CheckPathSpellingBypass(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::path_spelling_bypass

@@ -13,7 +13,7 @@
 #include "analyze/rule.h"
 #include "analyze/witness_cases.h"
 
-namespace meshproof {
+namespace meshproof::permissive_mtls {
 namespace {
 
 struct WeakPort {
@@ -220,8 +220,8 @@ class Checker {
 
 }  // namespace
 
-void CheckPermissiveMtls(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::permissive_mtls

@@ -1,9 +1,9 @@
 #include "analyze/drift.h"
 
-namespace meshproof {
+namespace meshproof::placeholder_jwks {
 
-void CheckPlaceholderJwks(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   ReportDrift(analysis, "MP0906", reporter);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::placeholder_jwks

@@ -13,7 +13,7 @@
 #include "analyze/rule.h"
 #include "analyze/witness_cases.h"
 
-namespace meshproof {
+namespace meshproof::policy_at_wrong_proxy {
 namespace {
 
 class Checker {
@@ -212,8 +212,8 @@ class Checker {
 
 }  // namespace
 
-void CheckPolicyAtWrongProxy(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::policy_at_wrong_proxy

@@ -11,12 +11,12 @@
 #include "analyze/pod_fields.h"
 #include "analyze/rule.h"
 #include "mesh/injection.h"
+#include "model/labels.h"
 
-namespace meshproof {
+namespace meshproof::policy_without_proxy {
 namespace {
 
 constexpr std::string_view kInject = "sidecar.istio.io/inject";
-constexpr std::string_view kRevision = "istio.io/rev";
 
 struct Governor {
   const ObjectMeta* meta = nullptr;
@@ -91,9 +91,9 @@ class Checker {
     for (const Namespace& ns : analysis_.model.namespaces) {
       if (IsPlatformNamespace(ns.meta.name, analysis_.model.mesh_config)) continue;
       const std::string* legacy = FindLabel(ns.meta.labels, "istio-injection");
-      const std::string* revision = FindLabel(ns.meta.labels, kRevision);
+      const std::string* revision = FindLabel(ns.meta.labels, kRevisionLabel);
       if (legacy != nullptr && revision != nullptr) {
-        const Node* place = NodeAt(ns.meta.node, {"metadata", "labels", kRevision});
+        const Node* place = NodeAt(ns.meta.node, {"metadata", "labels", kRevisionLabel});
         Finding& finding = reporter_.Report(
             ns.meta, place == nullptr ? ns.meta.span : SpanOf(ns.meta.file, *place),
             "namespace " + std::string(ns.meta.name) + " carries both `istio-injection: " +
@@ -105,7 +105,7 @@ class Checker {
         continue;
       }
       if (revision != nullptr && !IsServed(ns)) {
-        const Node* place = NodeAt(ns.meta.node, {"metadata", "labels", kRevision});
+        const Node* place = NodeAt(ns.meta.node, {"metadata", "labels", kRevisionLabel});
         Finding& finding = reporter_.Report(
             ns.meta, place == nullptr ? ns.meta.span : SpanOf(ns.meta.file, *place),
             "no injection webhook of the input serves revision " + *revision +
@@ -190,7 +190,7 @@ class Checker {
       const std::string* asked = FindLabel(*where, kInject);
       if (asked != nullptr) return *asked == "true";
     }
-    return FindLabel(pod.pod_labels, kRevision) != nullptr;
+    return FindLabel(pod.pod_labels, kRevisionLabel) != nullptr;
   }
 
   static const Node* AutoImage(const PodWorkload& pod) {
@@ -216,7 +216,7 @@ class Checker {
       const Node* node = NodeAt(PodSpec(pod.meta), {"hostNetwork"});
       if (node != nullptr) return SpanOf(pod.meta.file, *node);
     }
-    for (std::string_view key : {kInject, kRevision}) {
+    for (std::string_view key : {kInject, kRevisionLabel}) {
       if (FindLabel(pod.pod_labels, key) != nullptr) return PodLabelPlace(pod.meta, key);
     }
     if (FindLabel(pod.pod_annotations, kInject) != nullptr) {
@@ -430,7 +430,7 @@ class Checker {
 
 }  // namespace
 
-void CheckPolicyWithoutProxy(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   checker.CheckWorkloads();
   checker.CheckPods();
@@ -438,4 +438,4 @@ void CheckPolicyWithoutProxy(const Analysis& analysis, Reporter& reporter) {
   checker.CheckInjectors();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::policy_without_proxy

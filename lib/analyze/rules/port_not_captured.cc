@@ -13,7 +13,7 @@
 #include "analyze/rule.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::port_not_captured {
 namespace {
 
 constexpr std::string_view kExclude = "traffic.sidecar.istio.io/excludeInboundPorts";
@@ -232,7 +232,7 @@ class Checker {
 
 }  // namespace
 
-void CheckPortNotCaptured(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const Workload& workload : analysis.mesh.workloads()) {
     checker.Check(workload);
@@ -240,4 +240,4 @@ void CheckPortNotCaptured(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::port_not_captured

@@ -14,7 +14,7 @@
 #include "analyze/workload_index.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::powerless_or_tied {
 namespace {
 
 std::string_view Name(MtlsMode mode) {
@@ -256,7 +256,7 @@ void CheckPowerless(const Analysis& analysis, const WorkloadIndex& index,
 
 }  // namespace
 
-void CheckPowerlessOrTied(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   const WorkloadIndex& index = *analysis.index;
   for (const PeerAuthentication& policy : analysis.model.peer_authentications) {
     CheckPowerless(analysis, index, policy, reporter);
@@ -266,4 +266,4 @@ void CheckPowerlessOrTied(const Analysis& analysis, Reporter& reporter) {
   TieFinder<Sidecar>(analysis, index, reporter).Run(analysis.model.sidecars, "IST0111", "IST0110");
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::powerless_or_tied

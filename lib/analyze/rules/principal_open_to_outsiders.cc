@@ -11,7 +11,7 @@
 #include "analyze/value_forms.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::principal_open_to_outsiders {
 namespace {
 
 struct Outsider {
@@ -157,11 +157,11 @@ class Checker {
 
 }  // namespace
 
-void CheckPrincipalOpenToOutsiders(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
     checker.Check(policy);
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::principal_open_to_outsiders

@@ -10,7 +10,7 @@
 #include "analyze/pod_fields.h"
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::protocol_not_explicit {
 namespace {
 
 class Checker {
@@ -212,7 +212,7 @@ class Checker {
 
 }  // namespace
 
-void CheckProtocolNotExplicit(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const Service& service : analysis.model.services) checker.Check(service);
   for (const ServiceEntry& entry : analysis.model.service_entries) checker.Check(entry);
@@ -220,4 +220,4 @@ void CheckProtocolNotExplicit(const Analysis& analysis, Reporter& reporter) {
   checker.CheckWorkloads();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::protocol_not_explicit

@@ -1,9 +1,9 @@
 #include "analyze/drift.h"
 
-namespace meshproof {
+namespace meshproof::proxy_certificate_stale {
 
-void CheckProxyCertificateStale(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   ReportDrift(analysis, "MP0905", reporter);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::proxy_certificate_stale

@@ -1,9 +1,9 @@
 #include "analyze/drift.h"
 
-namespace meshproof {
+namespace meshproof::proxy_decides_otherwise {
 
-void CheckProxyDecidesOtherwise(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   ReportDrift(analysis, "MP0902", reporter);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::proxy_decides_otherwise

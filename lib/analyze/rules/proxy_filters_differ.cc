@@ -1,9 +1,9 @@
 #include "analyze/drift.h"
 
-namespace meshproof {
+namespace meshproof::proxy_filters_differ {
 
-void CheckProxyFiltersDiffer(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   ReportDrift(analysis, "MP0904", reporter);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::proxy_filters_differ

@@ -1,9 +1,9 @@
 #include "analyze/drift.h"
 
-namespace meshproof {
+namespace meshproof::proxy_out_of_step {
 
-void CheckProxyOutOfStep(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   ReportDrift(analysis, "MP0907", reporter);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::proxy_out_of_step

@@ -1,9 +1,9 @@
 #include "analyze/drift.h"
 
-namespace meshproof {
+namespace meshproof::proxy_policies_differ {
 
-void CheckProxyPoliciesDiffer(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   ReportDrift(analysis, "MP0901", reporter);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::proxy_policies_differ

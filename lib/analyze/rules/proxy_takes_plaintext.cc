@@ -1,9 +1,9 @@
 #include "analyze/drift.h"
 
-namespace meshproof {
+namespace meshproof::proxy_takes_plaintext {
 
-void CheckProxyTakesPlaintext(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   ReportDrift(analysis, "MP0903", reporter);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::proxy_takes_plaintext

@@ -18,7 +18,7 @@
 #include "analyze/server_groups.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::proxy_trust_wrong {
 namespace {
 
 constexpr std::string_view kProxyConfig = "proxy.istio.io/config";
@@ -310,7 +310,7 @@ class Checker {
 
 }  // namespace
 
-void CheckProxyTrustWrong(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   bool any = false;
   for (const Workload& workload : analysis.mesh.workloads()) {
@@ -321,4 +321,4 @@ void CheckProxyTrustWrong(const Analysis& analysis, Reporter& reporter) {
   if (!any) checker.CheckMeshWide();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::proxy_trust_wrong

@@ -11,7 +11,7 @@
 #include "analyze/schema_checks.h"
 #include "analyze/workload_index.h"
 
-namespace meshproof {
+namespace meshproof::refused_by_admission {
 namespace {
 
 bool IsAdmission(Trouble trouble) {
@@ -104,7 +104,7 @@ void ReportDiagnostic(const Diagnostic& diagnostic, const DiagnosticPlace& place
 
 }  // namespace
 
-void CheckRefusedByAdmission(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   DiagnosticPlaces places(analysis.model);
   std::optional<HttpOnlyPolicies> http_only;
   std::set<std::pair<const SourceFile*, uint32_t>> said;
@@ -126,4 +126,4 @@ void CheckRefusedByAdmission(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::refused_by_admission

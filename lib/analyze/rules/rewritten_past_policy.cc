@@ -19,7 +19,7 @@
 #include "analyze/spellings.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::rewritten_past_policy {
 namespace {
 
 struct PolicyPath {
@@ -220,9 +220,9 @@ class Checker {
 
 }  // namespace
 
-void CheckRewrittenPastPolicy(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const Entrance& entrance : FindEntrances(analysis, true)) checker.Check(entrance);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::rewritten_past_policy

@@ -11,11 +11,10 @@
 #include "analyze/rule.h"
 #include "analyze/workload_index.h"
 #include "base/text.h"
+#include "model/labels.h"
 
-namespace meshproof {
+namespace meshproof::selects_nothing {
 namespace {
-
-constexpr std::string_view kGatewayName = "gateway.networking.k8s.io/gateway-name";
 
 // One object that selects workloads.
 struct Selection {
@@ -45,8 +44,8 @@ class Checker {
     for (const OtherObject& object : analysis.model.others) {
       if (object.meta.kind != "Gateway") continue;
       std::string name(object.meta.name);
-      extra_.push_back(
-          {object.meta.ns, {{std::string(kGatewayName), name}, {"istio.io/gateway-name", name}}});
+      extra_.push_back({object.meta.ns,
+                        {{std::string(kGatewayNameLabel), name}, {"istio.io/gateway-name", name}}});
     }
   }
 
@@ -271,7 +270,7 @@ std::string_view EffectOf(std::string_view kind) {
 
 }  // namespace
 
-void CheckSelectsNothing(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   const Model& model = analysis.model;
   Checker checker(analysis, reporter);
   for (const AuthorizationPolicy& policy : model.authorization_policies) {
@@ -313,4 +312,4 @@ void CheckSelectsNothing(const Analysis& analysis, Reporter& reporter) {
   checker.ReportOutOfView();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::selects_nothing

@@ -14,7 +14,7 @@
 #include "analyze/rule.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::sensitive_path_open {
 namespace {
 
 constexpr std::string_view kSensitive[] = {"/actuator/env", "/metrics", "/debug/pprof/", "/admin"};
@@ -150,9 +150,9 @@ class Checker {
 
 }  // namespace
 
-void CheckSensitivePathOpen(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const Entrance& entrance : FindEntrances(analysis)) checker.Check(entrance);
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::sensitive_path_open

@@ -15,7 +15,7 @@
 #include "analyze/workload_index.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::service_port_in_policy {
 namespace {
 
 // The ports of one workload as the input shows them.
@@ -305,7 +305,7 @@ class Checker {
 
 }  // namespace
 
-void CheckServicePortInPolicy(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   if (!analysis.HasWorkloads()) return;
   Checker checker(analysis, reporter);
   for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
@@ -316,4 +316,4 @@ void CheckServicePortInPolicy(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::service_port_in_policy

@@ -16,7 +16,7 @@
 #include "base/text.h"
 #include "proxy/virtual_service.h"
 
-namespace meshproof {
+namespace meshproof::shadowed_route {
 namespace {
 
 constexpr size_t kMostNamed = 3;
@@ -458,7 +458,7 @@ class Checker {
 
 }  // namespace
 
-void CheckShadowedRoute(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   std::set<const VirtualService*> done;
   for (const VirtualService& service : analysis.model.virtual_services) {
@@ -484,4 +484,4 @@ void CheckShadowedRoute(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::shadowed_route

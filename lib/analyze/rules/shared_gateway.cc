@@ -10,7 +10,7 @@
 #include "analyze/names.h"
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::shared_gateway {
 namespace {
 
 using Owners = std::map<std::string, const Gateway*>;  // one Gateway of each namespace
@@ -101,11 +101,11 @@ class Checker {
 
 }  // namespace
 
-void CheckSharedGateway(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const Workload& workload : analysis.mesh.workloads()) {
     if (workload.mode == ProxyMode::kGateway) checker.Check(workload);
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::shared_gateway

@@ -17,7 +17,7 @@
 #include "analyze/workload_index.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::shared_identity {
 namespace {
 
 struct Account {
@@ -188,11 +188,11 @@ class Checker {
 
 }  // namespace
 
-void CheckSharedIdentity(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
     checker.Check(policy);
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::shared_identity

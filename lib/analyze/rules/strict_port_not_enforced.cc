@@ -13,7 +13,7 @@
 #include "analyze/rule.h"
 #include "analyze/witness_cases.h"
 
-namespace meshproof {
+namespace meshproof::strict_port_not_enforced {
 namespace {
 
 struct Open {
@@ -53,7 +53,7 @@ std::string Table(const Analysis& analysis, const ZtunnelConfig& ztunnel,
 
 }  // namespace
 
-void CheckStrictPortNotEnforced(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   const AmbientView view(analysis);
   const ZtunnelConfig& ztunnel = view.ztunnel();
   std::map<std::pair<const PeerAuthentication*, uint32_t>, Failure> failures;
@@ -120,4 +120,4 @@ void CheckStrictPortNotEnforced(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::strict_port_not_enforced

@@ -14,7 +14,7 @@
 #include "analyze/rule.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::token_in_unsafe_place {
 namespace {
 
 struct Reader {
@@ -334,8 +334,8 @@ class Checker {
 
 }  // namespace
 
-void CheckTokenInUnsafePlace(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::token_in_unsafe_place

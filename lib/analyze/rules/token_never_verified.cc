@@ -12,7 +12,7 @@
 #include "analyze/reach.h"
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::token_never_verified {
 namespace {
 
 using Subject = PolicyList::Subject;
@@ -196,8 +196,8 @@ class Checker {
 
 }  // namespace
 
-void CheckTokenNeverVerified(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::token_never_verified

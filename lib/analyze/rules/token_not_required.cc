@@ -22,7 +22,7 @@
 #include "analyze/rule.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::token_not_required {
 namespace {
 
 using Field = Region::Field;
@@ -467,8 +467,8 @@ class Checker {
 
 }  // namespace
 
-void CheckTokenNotRequired(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::token_not_required

@@ -10,7 +10,7 @@
 #include "analyze/rule.h"
 #include "analyze/witness_cases.h"
 
-namespace meshproof {
+namespace meshproof::tokens_unchecked {
 namespace {
 
 // A token of the right form that nobody signed.
@@ -158,8 +158,8 @@ class Checker {
 
 }  // namespace
 
-void CheckTokensUnchecked(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::tokens_unchecked

@@ -8,14 +8,13 @@
 #include "analyze/pod_fields.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
+#include "model/labels.h"
 
-namespace meshproof {
+namespace meshproof::two_data_planes {
 namespace {
 
 constexpr std::string_view kInjection = "istio-injection";
 constexpr std::string_view kInject = "sidecar.istio.io/inject";
-constexpr std::string_view kRevision = "istio.io/rev";
-constexpr std::string_view kDataplaneMode = "istio.io/dataplane-mode";
 constexpr std::string_view kRedirection = "ambient.istio.io/redirection";
 
 bool Is(const Labels& labels, std::string_view key, std::string_view value) {
@@ -52,17 +51,17 @@ class Checker {
   static std::string_view AsksForSidecars(const Labels& labels) {
     if (Is(labels, kInjection, "enabled")) return kInjection;
     if (FindLabel(labels, kInjection) != nullptr) return {};
-    const std::string* revision = FindLabel(labels, kRevision);
-    return revision != nullptr && !revision->empty() ? kRevision : std::string_view();
+    const std::string* revision = FindLabel(labels, kRevisionLabel);
+    return revision != nullptr && !revision->empty() ? kRevisionLabel : std::string_view();
   }
 
   void CheckNamespace(const Namespace& ns) {
     const std::string name(ns.meta.name);
     const Labels& labels = ns.meta.labels;
     const std::string* injection = FindLabel(labels, kInjection);
-    const std::string* revision = FindLabel(labels, kRevision);
+    const std::string* revision = FindLabel(labels, kRevisionLabel);
     if (injection != nullptr && revision != nullptr) {
-      Finding& finding = Report(ns.meta, Place(ns, kRevision),
+      Finding& finding = Report(ns.meta, Place(ns, kRevisionLabel),
                                 "namespace " + name + " carries `istio-injection: " + *injection +
                                     "` and `istio.io/rev: " + *revision + "`: " +
                                     (*injection == "enabled" ? "the default revision injects and " +
@@ -74,7 +73,7 @@ class Checker {
       finding.fix = "Remove one of the two labels.";
     }
     const std::string_view asks = AsksForSidecars(labels);
-    if (asks.empty() || !Is(labels, kDataplaneMode, "ambient")) return;
+    if (asks.empty() || !Is(labels, kDataplaneModeLabel, "ambient")) return;
     std::vector<std::string> sidecars, captured;
     for (const Workload& workload : analysis_.mesh.workloads()) {
       if (workload.ns != name) continue;
@@ -86,7 +85,7 @@ class Checker {
     if (!captured.empty())
       who += (who.empty() ? ": here ambient at " : ", ambient at ") + ListNames(captured, 3);
     Finding& finding = Report(
-        ns.meta, Place(ns, kDataplaneMode),
+        ns.meta, Place(ns, kDataplaneModeLabel),
         "namespace " + name + " asks for sidecars (`" + std::string(asks) + ": " +
             *FindLabel(labels, asks) + "`) and for ambient at once: pods that are injected get a " +
             "sidecar and are not captured, all others are" + who + "; keep one of the two labels");
@@ -97,12 +96,12 @@ class Checker {
   void CheckWorkload(const Workload& workload, const PodWorkload& pod) {
     if (workload.mode == ProxyMode::kGateway || workload.mode == ProxyMode::kWaypoint) return;
     const Namespace* ns = analysis_.mesh.FindNamespace(workload.ns);
-    const bool ns_ambient = ns != nullptr && Is(ns->meta.labels, kDataplaneMode, "ambient");
+    const bool ns_ambient = ns != nullptr && Is(ns->meta.labels, kDataplaneModeLabel, "ambient");
     const bool ns_sidecars = ns != nullptr && !AsksForSidecars(ns->meta.labels).empty();
-    const bool own_ambient = Is(pod.pod_labels, kDataplaneMode, "ambient");
-    if (Is(pod.pod_labels, kDataplaneMode, "none")) return;
+    const bool own_ambient = Is(pod.pod_labels, kDataplaneModeLabel, "ambient");
+    if (Is(pod.pod_labels, kDataplaneModeLabel, "none")) return;
     const bool own_sidecar = Is(pod.pod_labels, kInject, "true") ||
-                             FindLabel(pod.pod_labels, kRevision) != nullptr ||
+                             FindLabel(pod.pod_labels, kRevisionLabel) != nullptr ||
                              pod.has_proxy_container ||
                              FindLabel(pod.pod_annotations, "sidecar.istio.io/status") != nullptr;
     const bool opted_out = Is(pod.pod_labels, kInject, "false");
@@ -111,7 +110,7 @@ class Checker {
     Span place = pod.meta.span;
     std::string both;
     if (own_ambient && (own_sidecar || (ns_sidecars && !opted_out))) {
-      place = PodLabelPlace(pod.meta, kDataplaneMode);
+      place = PodLabelPlace(pod.meta, kDataplaneModeLabel);
       both = own_sidecar ? "asks for a sidecar and for ambient"
                          : "asks for ambient in a namespace of sidecars";
     } else if (ns_ambient && own_sidecar && sidecar) {
@@ -143,8 +142,8 @@ class Checker {
 
 }  // namespace
 
-void CheckTwoDataPlanes(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::two_data_planes

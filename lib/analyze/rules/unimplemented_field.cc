@@ -13,7 +13,7 @@
 #include "analyze/workload_index.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::unimplemented_field {
 namespace {
 
 using Version = std::array<unsigned long, 3>;
@@ -246,7 +246,7 @@ void CheckDefinitions(const Analysis& analysis, Reporter& reporter) {
 
 }  // namespace
 
-void CheckUnimplementedField(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   CheckDefinitions(analysis, reporter);
   if (!analysis.model.request_authentications.empty()) {
     const WorkloadIndex& index = *analysis.index;
@@ -266,4 +266,4 @@ void CheckUnimplementedField(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::unimplemented_field

@@ -13,7 +13,7 @@
 #include "analyze/witness_cases.h"
 #include "analyze/workload_index.h"
 
-namespace meshproof {
+namespace meshproof::unknown_field {
 namespace {
 
 // One dropped field.
@@ -347,7 +347,7 @@ void ShowChange(const Analysis& analysis, const Dropped& dropped, Finding* findi
 
 }  // namespace
 
-void CheckUnknownField(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   DiagnosticPlaces places(analysis.model);
   std::vector<Diagnostic> diagnostics;
   for (const Diagnostic& diagnostic : analysis.model.diagnostics) {
@@ -387,4 +387,4 @@ void CheckUnknownField(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::unknown_field

@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "mesh/mesh.h"
 
-namespace meshproof {
+namespace meshproof::unknown_source {
 namespace {
 
 // What a value is compared with.
@@ -362,7 +362,7 @@ class Checker {
 
 }  // namespace
 
-void CheckUnknownSource(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Claims claims;
   for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
     claims.Read(policy);
@@ -376,4 +376,4 @@ void CheckUnknownSource(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::unknown_source

@@ -17,7 +17,7 @@
 #include "base/text.h"
 #include "proxy/custom.h"
 
-namespace meshproof {
+namespace meshproof::unsafe_custom {
 namespace {
 
 using Providers = std::map<std::string_view, const ExtensionProvider*>;
@@ -349,8 +349,8 @@ class Checker {
 
 }  // namespace
 
-void CheckUnsafeCustom(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::unsafe_custom

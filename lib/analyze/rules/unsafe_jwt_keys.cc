@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "crypto/jwt.h"
 
-namespace meshproof {
+namespace meshproof::unsafe_jwt_keys {
 namespace {
 
 // "RSA" of a key that can sign, "" of one that cannot.
@@ -111,7 +111,7 @@ class Checker {
 
 }  // namespace
 
-void CheckUnsafeJwtKeys(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const RequestAuthentication& policy : analysis.model.request_authentications) {
     for (size_t i = 0; i < policy.jwt_rules.size(); ++i) {
@@ -120,4 +120,4 @@ void CheckUnsafeJwtKeys(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::unsafe_jwt_keys

@@ -11,7 +11,7 @@
 #include "analyze/rule.h"
 #include "analyze/slips.h"
 
-namespace meshproof {
+namespace meshproof::unsafe_pattern {
 namespace {
 
 std::string SlipsBy(const Slip& slip) {
@@ -84,7 +84,7 @@ void CheckTokens(const Analysis& analysis, const AuthorizationPolicy& policy, Re
 
 }  // namespace
 
-void CheckUnsafePattern(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   constexpr SlipKind kKinds[] = {SlipKind::kHeader, SlipKind::kEdge, SlipKind::kHost,
                                  SlipKind::kSpelling, SlipKind::kMethod};
   for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
@@ -102,4 +102,4 @@ void CheckUnsafePattern(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::unsafe_pattern

@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "match/ip.h"
 
-namespace meshproof {
+namespace meshproof::unsafe_wasm {
 namespace {
 
 struct Module {
@@ -132,7 +132,7 @@ void CheckTarget(const Module& module, const Mesh& mesh, Reporter& reporter) {
 
 }  // namespace
 
-void CheckUnsafeWasm(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   for (const OtherObject& object : analysis.model.others) {
     const bool plugin = object.meta.kind == "WasmPlugin";
     if (!plugin && object.meta.kind != "TrafficExtension") continue;
@@ -153,4 +153,4 @@ void CheckUnsafeWasm(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::unsafe_wasm

@@ -17,7 +17,7 @@
 #include "analyze/workload_index.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::unsendable_host {
 namespace {
 
 class Checker {
@@ -276,7 +276,7 @@ class Checker {
 
 }  // namespace
 
-void CheckUnsendableHost(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   if (!analysis.HasWorkloads()) return;
   Checker checker(analysis, reporter);
   for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
@@ -284,4 +284,4 @@ void CheckUnsendableHost(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::unsendable_host

@@ -11,7 +11,7 @@
 #include "analyze/rule.h"
 #include "base/text.h"
 
-namespace meshproof {
+namespace meshproof::unverified_upstream {
 namespace {
 
 std::string Where(const TlsSite& site) {
@@ -28,7 +28,7 @@ void Fill(const TlsSite& site, std::string_view field, Finding* finding) {
 
 }  // namespace
 
-void CheckUnverifiedUpstream(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   std::set<std::string, std::less<>> named;  // hosts whose ServiceEntry gives subjectAltNames
   for (const ServiceEntry& entry : analysis.model.service_entries) {
     if (entry.subject_alt_names.empty()) continue;
@@ -80,4 +80,4 @@ void CheckUnverifiedUpstream(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::unverified_upstream

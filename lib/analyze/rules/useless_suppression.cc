@@ -1,9 +1,9 @@
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::useless_suppression {
 
 // Whether a suppression hides anything is known only when all other rules have reported, so the
 // driver itself finds these (driver.cc, ReportSuppressions) and there is nothing to do here.
-void CheckUselessSuppression(const Analysis&, Reporter&) {}
+void Check(const Analysis&, Reporter&) {}
 
-}  // namespace meshproof
+}  // namespace meshproof::useless_suppression

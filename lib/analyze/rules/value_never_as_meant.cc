@@ -9,7 +9,7 @@
 #include "analyze/value_forms.h"
 #include "analyze/what_if.h"
 
-namespace meshproof {
+namespace meshproof::value_never_as_meant {
 namespace {
 
 using Kind = PolicyValue::Kind;
@@ -142,8 +142,8 @@ class Checker {
 
 }  // namespace
 
-void CheckValueNeverAsMeant(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Check();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::value_never_as_meant

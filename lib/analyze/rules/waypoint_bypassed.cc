@@ -17,7 +17,7 @@
 #include "analyze/rule.h"
 #include "analyze/witness_cases.h"
 
-namespace meshproof {
+namespace meshproof::waypoint_bypassed {
 namespace {
 
 struct Entrance {
@@ -338,8 +338,8 @@ class Checker {
 
 }  // namespace
 
-void CheckWaypointBypassed(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::waypoint_bypassed

@@ -14,22 +14,20 @@
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
 #include "analyze/witness_cases.h"
+#include "model/labels.h"
 
-namespace meshproof {
+namespace meshproof::waypoint_not_in_effect {
 namespace {
 
-constexpr std::string_view kUseWaypoint = "istio.io/use-waypoint";
-constexpr std::string_view kUseWaypointNamespace = "istio.io/use-waypoint-namespace";
-constexpr std::string_view kDataplaneMode = "istio.io/dataplane-mode";
 constexpr std::string_view kWaypointClass = "istio-waypoint";
 
 Span LabelPlace(const ObjectMeta& meta) {
-  const Node* value = NodeAt(meta.node, {"metadata", "labels", kUseWaypoint});
+  const Node* value = NodeAt(meta.node, {"metadata", "labels", kUseWaypointLabel});
   return value == nullptr ? meta.span : SpanOf(meta.file, *value);
 }
 
 bool Asks(const Labels& labels) {
-  const std::string* name = FindLabel(labels, kUseWaypoint);
+  const std::string* name = FindLabel(labels, kUseWaypointLabel);
   return name != nullptr && !name->empty() && *name != "none";
 }
 
@@ -60,8 +58,9 @@ class Checker {
     }
     for (const Workload& workload : analysis_.mesh.workloads()) {
       if (workload.object == nullptr || !Asks(workload.labels)) continue;
-      const Span place = workload.pod != nullptr ? PodLabelPlace(*workload.object, kUseWaypoint)
-                                                 : LabelPlace(*workload.object);
+      const Span place = workload.pod != nullptr
+                             ? PodLabelPlace(*workload.object, kUseWaypointLabel)
+                             : LabelPlace(*workload.object);
       if (workload.mode != ProxyMode::kAmbient) {
         ReportNotAmbient(workload, place);
         continue;
@@ -135,8 +134,8 @@ class Checker {
  private:
   void Report(const ObjectMeta& meta, Span place, const Labels& labels, const std::string& ns,
               const std::string& traffic, const std::string& reason) {
-    const std::string* name = FindLabel(labels, kUseWaypoint);
-    const std::string* other = FindLabel(labels, kUseWaypointNamespace);
+    const std::string* name = FindLabel(labels, kUseWaypointLabel);
+    const std::string* other = FindLabel(labels, kUseWaypointNamespaceLabel);
     const std::string waypoint_ns = other == nullptr ? ns : *other;
     std::string message = traffic + " passes no waypoint (" + reason +
                           "), and policies for one are enforced by nobody";
@@ -174,7 +173,7 @@ class Checker {
     }
     if (!elsewhere.empty()) {
       return "it is in namespace " + ListNames(elsewhere) + ": add the label `" +
-             std::string(kUseWaypointNamespace) + "`";
+             std::string(kUseWaypointNamespaceLabel) + "`";
     }
     const std::string nearest = NearestName(name, here);
     if (!nearest.empty()) return "the nearest is `" + nearest + "`";
@@ -183,8 +182,8 @@ class Checker {
 
   // The waypoint that the namespace's label names, whether it serves anything or not.
   const Waypoint* NamedBy(const Namespace& ns) const {
-    const std::string* name = FindLabel(ns.meta.labels, kUseWaypoint);
-    const std::string* other = FindLabel(ns.meta.labels, kUseWaypointNamespace);
+    const std::string* name = FindLabel(ns.meta.labels, kUseWaypointLabel);
+    const std::string* other = FindLabel(ns.meta.labels, kUseWaypointNamespaceLabel);
     const std::string_view in = other == nullptr ? ns.meta.name : std::string_view(*other);
     for (const Waypoint& waypoint : analysis_.mesh.waypoints()) {
       if (waypoint.gateway->meta.ns == in && waypoint.gateway->meta.name == *name) return &waypoint;
@@ -216,7 +215,7 @@ class Checker {
     };
     for (const MeshService& service : analysis_.mesh.services()) {
       if (service.ns != name || service.object == nullptr) continue;
-      if (FindLabel(service.object->labels, kUseWaypoint) != nullptr) continue;
+      if (FindLabel(service.object->labels, kUseWaypointLabel) != nullptr) continue;
       note(analysis_.mesh.WaypointFor(service));
     }
     for (const Workload* workload : inside) {
@@ -230,7 +229,7 @@ class Checker {
     }
     if (!works && reason.empty()) return CheckEmpty(ns, place);
     // The pods of a namespace that is not in the mesh.
-    if (FindLabel(ns.meta.labels, kDataplaneMode) != nullptr) return;
+    if (FindLabel(ns.meta.labels, kDataplaneModeLabel) != nullptr) return;
     bool ambient = false;
     const Workload* other = nullptr;
     for (const Workload* workload : inside) {
@@ -254,8 +253,8 @@ class Checker {
 
   // A label in a namespace of which nothing else is known.
   void CheckEmpty(const Namespace& ns, Span place) {
-    const std::string* name = FindLabel(ns.meta.labels, kUseWaypoint);
-    const std::string* other = FindLabel(ns.meta.labels, kUseWaypointNamespace);
+    const std::string* name = FindLabel(ns.meta.labels, kUseWaypointLabel);
+    const std::string* other = FindLabel(ns.meta.labels, kUseWaypointNamespaceLabel);
     const std::string waypoint_ns = other == nullptr ? std::string(ns.meta.name) : *other;
     if (analysis_.mesh.FindK8sGateway(waypoint_ns, *name) != nullptr) return;
     Report(ns.meta, place, ns.meta.labels, std::string(ns.meta.name),
@@ -428,11 +427,11 @@ class Checker {
 
 }  // namespace
 
-void CheckWaypointNotInEffect(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   checker.CheckLabels();
   checker.CheckStatus();
   checker.CheckRoutes();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::waypoint_not_in_effect

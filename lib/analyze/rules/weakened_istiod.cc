@@ -12,7 +12,7 @@
 #include "match/ip.h"
 #include "mesh/injection.h"
 
-namespace meshproof {
+namespace meshproof::weakened_istiod {
 namespace {
 
 struct Switch {
@@ -158,7 +158,7 @@ void CheckInstallation(const RawObject& object, Checker& checker) {
 
 }  // namespace
 
-void CheckWeakenedIstiod(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(reporter);
   std::set<std::pair<std::string_view, std::string_view>> written;
   for (const PodWorkload& pod : analysis.model.pod_workloads) {
@@ -191,4 +191,4 @@ void CheckWeakenedIstiod(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::weakened_istiod

@@ -15,7 +15,7 @@
 #include "base/text.h"
 #include "mesh/hosts.h"
 
-namespace meshproof {
+namespace meshproof::weaker_override {
 namespace {
 
 bool GivesMtls(const ClientTls* tls) {
@@ -230,8 +230,8 @@ class Checker {
 
 }  // namespace
 
-void CheckWeakerOverride(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::weaker_override

@@ -8,13 +8,14 @@
 #include <string>
 #include <vector>
 
+#include "analyze/ambient_view.h"
 #include "analyze/client_tls_sites.h"
 #include "analyze/names.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
 #include "analyze/witness_cases.h"
 
-namespace meshproof {
+namespace meshproof::weaker_port_mtls {
 namespace {
 
 std::string_view Name(MtlsMode mode) {
@@ -56,12 +57,6 @@ bool StaysStrict(const Workload& workload, const PeerAuthentication& policy) {
   if (workload.mode != ProxyMode::kAmbient || policy.mode != MtlsMode::kUnset) return false;
   return std::none_of(policy.ports.begin(), policy.ports.end(),
                       [](const auto& port) { return port.mode == MtlsMode::kPermissive; });
-}
-
-std::string NameAll(const std::vector<const Workload*>& workloads) {
-  std::vector<std::string> names;
-  for (const Workload* workload : workloads) names.push_back(workload->ns + "/" + workload->name);
-  return ListNames(names, 3);
 }
 
 std::string NameAll(const std::set<int>& ports) {
@@ -129,7 +124,7 @@ void ReportAbsent(const Analysis& analysis, const Use& use, const std::set<int>&
 
 }  // namespace
 
-void CheckWeakerPortMtls(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   ClientTlsSurvey survey(analysis);
   std::map<std::tuple<const PeerAuthentication*, int, bool, bool>, Use> uses;
   std::map<std::tuple<const PeerAuthentication*, int, bool, bool>, std::set<int>> known;
@@ -187,4 +182,4 @@ void CheckWeakerPortMtls(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::weaker_port_mtls

@@ -14,7 +14,7 @@
 #include "analyze/reach.h"
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::without_effect {
 namespace {
 
 using Kind = RuleStatus::Kind;
@@ -169,8 +169,8 @@ class Checker {
 
 }  // namespace
 
-void CheckWithoutEffect(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker(analysis, reporter).Run();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::without_effect

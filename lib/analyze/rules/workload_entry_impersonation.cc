@@ -13,7 +13,7 @@
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::workload_entry_impersonation {
 namespace {
 
 // A WorkloadEntry, or a WorkloadGroup that makes them.
@@ -264,11 +264,11 @@ class Checker {
 
 }  // namespace
 
-void CheckWorkloadEntryImpersonation(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   if (analysis.model.workload_entries.empty() && analysis.model.workload_groups.empty()) return;
   Checker checker(analysis, reporter);
   checker.CheckEntries();
   checker.CheckGroups();
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::workload_entry_impersonation

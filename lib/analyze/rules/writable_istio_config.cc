@@ -15,7 +15,7 @@
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
 
-namespace meshproof {
+namespace meshproof::writable_istio_config {
 namespace {
 
 constexpr std::array kGroups = {"security.istio.io",         "networking.istio.io",
@@ -333,7 +333,7 @@ class Checker {
 
 }  // namespace
 
-void CheckWritableIstioConfig(const Analysis& analysis, Reporter& reporter) {
+void Check(const Analysis& analysis, Reporter& reporter) {
   Checker checker(analysis, reporter);
   for (const RawObject& binding :
        ObjectsOf(analysis.objects, {"RoleBinding", "ClusterRoleBinding"})) {
@@ -346,4 +346,4 @@ void CheckWritableIstioConfig(const Analysis& analysis, Reporter& reporter) {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::writable_istio_config

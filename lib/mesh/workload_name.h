@@ -1,0 +1,14 @@
+#pragma once
+
+#include <string>
+
+#include "mesh/mesh.h"
+
+namespace meshproof {
+
+// "namespace/name", as commands take it and verdicts show it.
+inline std::string NameOf(const Workload& workload) {
+  return workload.ns + "/" + workload.name;
+}
+
+}  // namespace meshproof
