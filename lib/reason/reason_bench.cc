@@ -141,7 +141,7 @@ void Header() {
 
 // One workload; `edited` is the same set with one rule changed.
 void Measure(const std::string& title, size_t rules, const std::string& set,
-             const std::string& edited, const Budget& budget = {}) {
+             const std::string& edited, const Budget& budget = CommandBudget()) {
   std::string base = Workloads("a", 1);
   auto mesh = MakeMesh(base + set);
   World world(mesh);
@@ -177,11 +177,12 @@ void Measure(const std::string& title, size_t rules, const std::string& set,
   Comparison comparison =
       Reasoner::Compare(reasoner, workload, other, other_mesh->workloads().front(), 80);
   double compare = watch.Milliseconds();
-  std::printf("| %s | %zu | %s | %.1f | %.1f%s | %.1f (%zu) | %.1f (%zu%s) | %.1f%s |\n",
-              title.c_str(), rules, classes.c_str(), build, find,
-              token.kind == Answer::Kind::kUndetermined ? " undetermined" : "", status,
-              undetermined, rows, exposure.rows.size(), exposure.complete ? "" : ", not complete",
-              compare, comparison.complete ? "" : " undetermined");
+  std::printf(
+      "| %s | %zu | %s | %.1f | %.1f%s | %.1f (%zu) | %.1f (%zu%s) | %.1f%s |\n", title.c_str(),
+      rules, classes.c_str(), build, find,
+      token.kind == Answer::Kind::kUndetermined ? (" undetermined: " + token.reason).c_str() : "",
+      status, undetermined, rows, exposure.rows.size(), exposure.complete ? "" : ", not complete",
+      compare, comparison.complete ? "" : " undetermined");
   std::fflush(stdout);
 }
 
@@ -189,7 +190,8 @@ std::string OneRuleWider(std::string set) {
   return set.replace(set.rfind("methods: ["), 10, "methods: [PATCH, ");
 }
 
-void MeasureShape(const std::string& title, const Shape& shape, const Budget& budget = {}) {
+void MeasureShape(const std::string& title, const Shape& shape,
+                  const Budget& budget = CommandBudget()) {
   std::string set = Generator(1, shape).Policies("a");
   Measure(title, static_cast<size_t>(shape.policies * shape.rules), set, OneRuleWider(set), budget);
 }
@@ -404,7 +406,7 @@ int main(int count, char** arguments) {
     return 0;
   }
   if (what == "worst") {
-    meshproof::Budget budget;
+    meshproof::Budget budget = meshproof::CommandBudget();
     if (count > 2) budget.classes = std::strtoul(arguments[2], nullptr, 10);
     meshproof::Worst(budget);
     return 0;

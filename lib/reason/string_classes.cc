@@ -701,6 +701,9 @@ class Builder {
     return true;
   }
 
+  // Some 200 MB.
+  static constexpr size_t kMaxVisits = 8'000'000;
+
   bool Walk(StringClasses* out) {
     struct Visit {
       State state;
@@ -741,7 +744,7 @@ class Builder {
           visits.push_back({next, i, byte});
         });
       }
-      if (visits.size() > limit_ * 40) return false;
+      if (visits.size() > std::min(limit_ * 40, kMaxVisits)) return false;
     }
     return true;
   }
