@@ -215,7 +215,7 @@ std::vector<PortAccess> AnswerAll(const Reasoner& reasoner, const Plan& plan) {
 }  // namespace
 
 Budget BudgetOf(const Settings& settings) {
-  Budget budget;
+  Budget budget = CommandBudget();
   if (settings.budget.nodes) budget.nodes = static_cast<size_t>(*settings.budget.nodes);
   if (settings.budget.seconds) budget.seconds = static_cast<double>(*settings.budget.seconds);
   return budget;

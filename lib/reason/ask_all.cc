@@ -1,6 +1,7 @@
 #include "reason/ask_all.h"
 
-#include <unordered_set>
+#include <unordered_map>
+#include <utility>
 
 #include "base/parallel.h"
 #include "reason/proxy_key.h"
@@ -8,16 +9,37 @@
 namespace meshproof {
 namespace {
 
+// So many questions are asked one after the other on one thread: what the first of them leaves in
+// memory is still at hand for the others.
+constexpr size_t kAtOnce = 64;
+
 // Keys are empty where a question is like no other one.
 void AskByKey(const std::vector<std::string>& keys, const std::function<void(size_t)>& ask) {
-  std::vector<size_t> first, others;
-  std::unordered_set<std::string_view> known;
+  std::vector<std::vector<size_t>> first, others;
+  std::unordered_map<std::string_view, std::pair<size_t, size_t>> known;  // in first, in others
   for (size_t i = 0; i < keys.size(); ++i) {
-    bool alike = !keys[i].empty() && !known.insert(keys[i]).second;
-    (alike ? others : first).push_back(i);
+    if (keys[i].empty()) {
+      first.push_back({i});
+      continue;
+    }
+    auto [found, added] = known.try_emplace(keys[i], first.size(), 0);
+    auto& [own, more] = found->second;
+    if (added) {
+      first.push_back({i});
+    } else if (first[own].size() < kAtOnce) {
+      first[own].push_back(i);
+    } else {
+      if (more == 0 || others[more - 1].size() == kAtOnce) {
+        others.emplace_back();
+        more = others.size();
+      }
+      others[more - 1].push_back(i);
+    }
   }
   for (const auto* part : {&first, &others}) {
-    ParallelFor(part->size(), [&](size_t i) { ask((*part)[i]); });
+    ParallelFor(part->size(), [&](size_t i) {
+      for (size_t question : (*part)[i]) ask(question);
+    });
   }
 }
 

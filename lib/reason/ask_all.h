@@ -6,9 +6,18 @@
 #include <vector>
 
 #include "mesh/mesh.h"
+#include "reason/reason.h"
 #include "simulate/case.h"
 
 namespace meshproof {
+
+// What a command may spend on each of its questions. Rules, which ask a lot of questions in
+// passing, give up sooner.
+inline Budget CommandBudget() {
+  Budget budget;
+  budget.classes = 400'000;
+  return budget;
+}
 
 struct Question {
   const Workload* workload = nullptr;

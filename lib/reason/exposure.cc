@@ -139,6 +139,7 @@ class ExposureFinder {
     not_identity_ = space_.VariablesOf([](const std::string& name) { return name != "identity"; });
     for (const Session::Chain& chain : session_.chains()) AddWays(*chain.model);
     rows_at_.resize(session_.slices.count());
+    pieces_.reserve(4 * session_.slices.count());
   }
 
   // What the session has to know.
@@ -189,24 +190,23 @@ class ExposureFinder {
   bool LiesInEarlier(const Pieces& pieces) {
     std::vector<size_t> holding;
     bool first = true;
+    std::vector<size_t> still;
     for (const Slices::Place& place : pieces.places) {
-      const std::vector<KeptPiece>& here = rows_at_[place.slice];
       auto holds = [&](const KeptPiece& piece) {
         return piece.node == place.rest || bdd_.Diff(place.rest, piece.node) == Bdd::kFalse;
       };
-      std::vector<size_t> still;
-      for (const KeptPiece& piece : here) {
+      still.clear();
+      for (uint32_t at = rows_at_[place.slice].first; at != kNone; at = pieces_[at].next) {
+        const KeptPiece& piece = pieces_[at];
         bool candidate = first || std::binary_search(holding.begin(), holding.end(), piece.row);
         if (candidate && holds(piece)) still.push_back(piece.row);
       }
-      holding = std::move(still);
+      std::swap(holding, still);
       first = false;
       if (holding.empty()) break;
     }
     if (!holding.empty()) return true;
-    for (const Slices::Place& place : pieces.places) {
-      rows_at_[place.slice].push_back({kept_, place.rest});
-    }
+    for (const Slices::Place& place : pieces.places) Keep(place);
     ++kept_;
     return false;
   }
@@ -244,10 +244,23 @@ class ExposureFinder {
   }
 
  private:
+  static constexpr uint32_t kNone = 0xFFFFFFFF;
   struct KeptPiece {
     size_t row = 0;
     RequestSet node = Bdd::kFalse;
+    uint32_t next = kNone;  // of the same slice
   };
+  struct Chained {
+    uint32_t first = kNone, last = kNone;
+  };
+
+  void Keep(const Slices::Place& place) {
+    const auto at = static_cast<uint32_t>(pieces_.size());
+    pieces_.push_back({kept_, place.rest, kNone});
+    Chained& here = rows_at_[place.slice];
+    (here.first == kNone ? here.first : pieces_[here.last].next) = at;
+    here.last = at;
+  }
 
   void AddWays(const ChainModel& chain) {
     bool gateway = session_.model.side(0).workload->mode == ProxyMode::kGateway;
@@ -357,7 +370,8 @@ class ExposureFinder {
   std::vector<std::vector<Way>> ways_;                   // by chain
   std::vector<std::vector<Session::Set>> gates_;         // by chain
   std::vector<std::optional<RequestSet>> any_identity_;  // by chain
-  std::vector<std::vector<KeptPiece>> rows_at_;          // by slice
+  std::vector<KeptPiece> pieces_;
+  std::vector<Chained> rows_at_;  // by slice
   size_t kept_ = 0;
 };
 

@@ -325,26 +325,26 @@ const std::vector<Nfa::State>& Nfa::Behind(State state) const {
   if (behind_.size() != nodes_.size()) behind_.assign(nodes_.size(), {});
   std::vector<State>& known = behind_[state];
   if (known.empty()) {
-    known = {nodes_[state].next};
-    Close(&known);
+    const State next = nodes_[state].next;
+    known = {next};
+    if (next == kNone || !nodes_[next].consumes) Close(&known);
   }
   return known;
 }
 
-std::vector<Nfa::State> Nfa::Step(const std::vector<State>& from, uint8_t byte) const {
-  std::vector<State> to;
+void Nfa::Step(const std::vector<State>& from, uint8_t byte, std::vector<State>* to) const {
+  to->clear();
   bool several = false;
   for (State state : from) {
     const Node& node = nodes_[state];
     if (!node.consumes || !node.bytes.Has(byte)) continue;
     const std::vector<State>& behind = Behind(state);
-    several = several || !to.empty();
-    to.insert(to.end(), behind.begin(), behind.end());
+    several = several || !to->empty();
+    to->insert(to->end(), behind.begin(), behind.end());
   }
-  if (!several) return to;
-  std::sort(to.begin(), to.end());
-  to.erase(std::unique(to.begin(), to.end()), to.end());
-  return to;
+  if (!several) return;
+  std::sort(to->begin(), to->end());
+  to->erase(std::unique(to->begin(), to->end()), to->end());
 }
 
 std::vector<uint32_t> Nfa::Accepts(const std::vector<State>& states) const {

@@ -24,6 +24,21 @@ class ByteSet {
     for (size_t i = 0; i < words_.size(); ++i) words_[i] |= other.words_[i];
   }
   bool Has(uint8_t byte) const { return (words_[byte >> 6] >> (byte & 63) & 1) != 0; }
+  // Visit: void(uint8_t), ascending.
+  template <typename Visit>
+  void Each(Visit visit) const {
+    for (size_t i = 0; i < words_.size(); ++i) {
+      for (uint64_t left = words_[i]; left != 0; left &= left - 1) {
+        visit(static_cast<uint8_t>(i * 64 + static_cast<size_t>(std::countr_zero(left))));
+      }
+    }
+  }
+  bool Meets(const ByteSet& other) const {
+    for (size_t i = 0; i < words_.size(); ++i) {
+      if ((words_[i] & other.words_[i]) != 0) return true;
+    }
+    return false;
+  }
   int CountIn(const ByteSet& other) const {
     int count = 0;
     for (size_t i = 0; i < words_.size(); ++i) count += std::popcount(words_[i] & other.words_[i]);
@@ -68,7 +83,12 @@ class Nfa {
 
   // Sorted sets of states, closed under empty moves.
   std::vector<State> Start() const;
-  std::vector<State> Step(const std::vector<State>& from, uint8_t byte) const;
+  std::vector<State> Step(const std::vector<State>& from, uint8_t byte) const {
+    std::vector<State> to;
+    Step(from, byte, &to);
+    return to;
+  }
+  void Step(const std::vector<State>& from, uint8_t byte, std::vector<State>* to) const;
   // Sorted numbers of the patterns that match if the text ends here.
   std::vector<uint32_t> Accepts(const std::vector<State>& states) const;
   // The distinct byte sets on moves: bytes that lie in the same ones behave

@@ -1,6 +1,8 @@
 // How long the questions over all requests take, on meshes made at random from a seed, as Markdown.
 //   reason_bench            one workload of growing policy sets
-//   reason_bench fleet N    N namespaces of ten workloads, each with its own set of 50 rules
+//   reason_bench fleet N [L] N namespaces of ten workloads, each with its own set of 50 rules; only
+//                           the line that begins with L
+//   reason_bench answers N  what is answered about N such namespaces, to compare two builds
 //   reason_bench worst [C]  what is hard: many rules, one API, prefixes by suffixes, templates
 //                           (with a budget of C classes instead of the default)
 
@@ -9,12 +11,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
-#include <functional>
+#include <optional>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/json.h"
 #include "base/parallel.h"
+#include "match/ip.h"
 #include "mesh/mesh.h"
 #include "reason/ask_all.h"
 #include "reason/model.h"
@@ -136,7 +141,7 @@ void Header() {
 
 // One workload; `edited` is the same set with one rule changed.
 void Measure(const std::string& title, size_t rules, const std::string& set,
-             const std::string& edited, const Budget& budget = {}) {
+             const std::string& edited, const Budget& budget = CommandBudget()) {
   std::string base = Workloads("a", 1);
   auto mesh = MakeMesh(base + set);
   World world(mesh);
@@ -172,20 +177,23 @@ void Measure(const std::string& title, size_t rules, const std::string& set,
   Comparison comparison =
       Reasoner::Compare(reasoner, workload, other, other_mesh->workloads().front(), 80);
   double compare = watch.Milliseconds();
-  std::printf("| %s | %zu | %s | %.1f | %.1f%s | %.1f (%zu) | %.1f (%zu%s) | %.1f%s |\n",
-              title.c_str(), rules, classes.c_str(), build, find,
-              token.kind == Answer::Kind::kUndetermined ? " undetermined" : "", status,
-              undetermined, rows, exposure.rows.size(), exposure.complete ? "" : ", not complete",
-              compare, comparison.complete ? "" : " undetermined");
+  std::printf(
+      "| %s | %zu | %s | %.1f | %.1f%s | %.1f (%zu) | %.1f (%zu%s) | %.1f%s |\n", title.c_str(),
+      rules, classes.c_str(), build, find,
+      token.kind == Answer::Kind::kUndetermined ? (" undetermined: " + token.reason).c_str() : "",
+      status, undetermined, rows, exposure.rows.size(), exposure.complete ? "" : ", not complete",
+      compare, comparison.complete ? "" : " undetermined");
   std::fflush(stdout);
 }
 
-void MeasureShape(const std::string& title, const Shape& shape, const Budget& budget = {}) {
+std::string OneRuleWider(std::string set) {
+  return set.replace(set.rfind("methods: ["), 10, "methods: [PATCH, ");
+}
+
+void MeasureShape(const std::string& title, const Shape& shape,
+                  const Budget& budget = CommandBudget()) {
   std::string set = Generator(1, shape).Policies("a");
-  // One rule wider.
-  std::string edited = set;
-  edited.replace(edited.rfind("methods: ["), 10, "methods: [PATCH, ");
-  Measure(title, static_cast<size_t>(shape.policies * shape.rules), set, edited, budget);
+  Measure(title, static_cast<size_t>(shape.policies * shape.rules), set, OneRuleWider(set), budget);
 }
 
 std::string OnePolicy(const std::vector<std::string>& paths, const std::string& methods) {
@@ -222,53 +230,166 @@ void Worst(const Budget& budget) {
   }
 }
 
-void Fleet(int namespaces) {
+// Ten workloads in each of many namespaces, with policies of their own; `wider`: one rule of each
+// namespace lets in more.
+std::shared_ptr<const Mesh> FleetMesh(int namespaces, bool wider) {
   std::string yaml;
   for (int i = 0; i < namespaces; ++i) {
     std::string ns = "n" + std::to_string(i);
-    yaml += Workloads(ns, 10) + Generator(static_cast<uint32_t>(i), Shape{}).Policies(ns);
+    std::string set = Generator(static_cast<uint32_t>(i), Shape{}).Policies(ns);
+    yaml += Workloads(ns, 10) + (wider ? OneRuleWider(std::move(set)) : set);
   }
+  return MakeMesh(std::move(yaml));
+}
+
+Region NoToken() {
+  return Region::Not(Region::Is(Region::Field::kToken));
+}
+
+void Fleet(int namespaces, std::string_view only) {
   auto start = std::chrono::steady_clock::now();
-  auto mesh = MakeMesh(std::move(yaml));
+  Stopwatch loading;
+  auto mesh = FleetMesh(namespaces, false);
   World world(mesh);
   ParallelFor(mesh->workloads().size(), [&](size_t i) { world.Proxy(mesh->workloads()[i]); }, 2);
-  double load = Seconds(start);
-  Reasoner reasoner(world), together(world);
-  Region no_token = Region::Not(Region::Is(Region::Field::kToken));
+  std::printf(
+      "| %zu workloads, %d policy sets of 50 rules | s | of a core |\n| --- | --- | --- |\n",
+      mesh->workloads().size(), namespaces);
+  auto line = [](const char* what, std::chrono::steady_clock::time_point since, Stopwatch* watch) {
+    std::printf("| %s | %.2f | %.2f |\n", what, Seconds(since), watch->Milliseconds() / 1e3);
+    std::fflush(stdout);
+  };
+  line("load and compile", start, &loading);
+  auto wider_mesh = FleetMesh(namespaces, true);
+  World wider_world(wider_mesh);
+  ParallelFor(
+      mesh->workloads().size(), [&](size_t i) { wider_world.Proxy(wider_mesh->workloads()[i]); },
+      2);
   std::vector<Question> questions;
-  for (const Workload& workload : mesh->workloads()) questions.push_back({&workload, 80, ""});
-  // Seconds that passed and that cores worked.
-  auto ask = [&](const std::function<void(const Workload&)>& about) {
+  std::vector<QuestionPair> pairs;
+  for (const Workload& workload : mesh->workloads()) {
+    const Workload* wider = wider_mesh->FindWorkload(workload.ns, workload.name);
+    questions.push_back({&workload, 80, ""});
+    pairs.push_back({{&workload, 80, ""}, {wider, 80, ""}});
+  }
+  std::atomic<size_t> undetermined{0};
+  size_t unconfirmed = 0;
+  // Asks as the commands do: each verb with reasoners of its own, or all of them with the same.
+  struct Verbs {
+    bool token = false, status = false, exposure = false, diff = false;
+  };
+  auto ask = [&](std::string_view what, const Verbs& verbs) {
+    if (what.substr(0, only.size()) != only) return;
     auto begin = std::chrono::steady_clock::now();
     Stopwatch watch;
-    AskAll(world, questions, [&](size_t i) { about(*questions[i].workload); });
-    char text[64];
-    std::snprintf(text, sizeof(text), "%.2f (%.2f)", Seconds(begin), watch.Milliseconds() / 1e3);
-    return std::string(text);
-  };
-  std::atomic<size_t> undetermined{0};
-  std::string all = ask([&](const Workload& one) {
-    Reasoner& asked = together;
-    size_t here =
-        asked.Find(one, 80, no_token, Wanted::kAllowed).kind == Answer::Kind::kUndetermined;
-    for (const RuleStatus& status : asked.RuleStatuses(one, 80)) {
-      here += status.kind == RuleStatus::Kind::kUndetermined;
+    undetermined = 0;
+    Reasoner reasoner(world), wider(wider_world);
+    AskAll(world, questions, [&](size_t i) {
+      const Workload& one = *questions[i].workload;
+      if (verbs.token) {
+        Answer answer = reasoner.Find(one, 80, NoToken(), Wanted::kAllowed);
+        undetermined += answer.kind == Answer::Kind::kUndetermined;
+      }
+      if (verbs.status) {
+        for (const RuleStatus& status : reasoner.RuleStatuses(one, 80)) {
+          undetermined += status.kind == RuleStatus::Kind::kUndetermined;
+        }
+      }
+      if (verbs.exposure) undetermined += !reasoner.ExposureOf(one, 80).complete;
+    });
+    if (verbs.diff) {
+      AskAll(world, wider_world, pairs, [&](size_t i) {
+        Comparison comparison = Reasoner::Compare(reasoner, *pairs[i].before.workload, wider,
+                                                  *pairs[i].after.workload, 80);
+        undetermined += !comparison.complete;
+      });
     }
-    here += !asked.ExposureOf(one, 80).complete;
-    undetermined += here;
-  });
-  std::string find =
-      ask([&](const Workload& one) { reasoner.Find(one, 80, no_token, Wanted::kAllowed); });
-  std::string status = ask([&](const Workload& one) { reasoner.RuleStatuses(one, 80); });
-  std::string exposure = ask([&](const Workload& one) { reasoner.ExposureOf(one, 80); });
-  std::printf(
-      "| workloads | policy sets | load and compile s | without a token s (of a core) | rule "
-      "status s | exposure s | all three s | undetermined | unconfirmed |\n| --- | --- | --- | --- "
-      "| "
-      "--- | --- | --- | --- | --- |\n"
-      "| %zu | %d | %.2f | %s | %s | %s | %s | %zu | %zu |\n",
-      mesh->workloads().size(), namespaces, load, find.c_str(), status.c_str(), exposure.c_str(),
-      all.c_str(), undetermined.load(), reasoner.unconfirmed() + together.unconfirmed());
+    unconfirmed += reasoner.unconfirmed() + wider.unconfirmed();
+    line(what.data(), begin, &watch);
+  };
+  ask("without a token", {true, false, false, false});
+  ask("rule status", {false, true, false, false});
+  ask("exposure", {false, false, true, false});
+  ask("diff, one rule of each set changed", {false, false, false, true});
+  ask("the first three together", {true, true, true, false});
+  ask("all together", {true, true, true, true});
+  std::printf("| undetermined, unconfirmed | %zu | %zu |\n", undetermined.load(), unconfirmed);
+}
+
+// Answers as text.
+std::string TextOf(const std::optional<Example>& example) {
+  if (!example) return " -";
+  const Case& request = example->request;
+  const Verdict& verdict = example->verdict;
+  std::string text = " [" + request.from_workload + " " + request.from_identity.value_or("-") +
+                     " tls " + std::to_string(static_cast<int>(request.tls)) + " speaks " +
+                     std::to_string(static_cast<int>(request.protocol)) + " to " +
+                     request.to_workload + request.to_host + " " + request.method.value_or("-") +
+                     " " + request.path + " " + request.host.value_or("-") + " from " +
+                     (request.from_ip ? ToString(*request.from_ip) : "-") + " sni " +
+                     request.sni.value_or("-");
+  for (const auto& [name, value] : request.headers) text += " " + name + ": " + value;
+  if (request.claims) text += " claims " + WriteJson(*request.claims);
+  for (const Case::Token& token : request.tokens) text += " token " + token.text;
+  text += " -> " + std::string(ToString(verdict.outcome)) + " " + std::to_string(verdict.status) +
+          " " + verdict.details + " by ";
+  if (verdict.decided_by.object != nullptr) {
+    text += std::string(verdict.decided_by.object->name) + " " +
+            std::to_string(verdict.decided_by.rule);
+  }
+  for (const Hop& hop : verdict.hops) text += " via " + hop.ns + "/" + hop.workload;
+  return text + "]";
+}
+
+std::string NameOf(const RbacPolicy& policy) {
+  return " " + std::string(policy.origin.object->name) + " " + std::to_string(policy.origin.rule);
+}
+
+void PrintExposure(const Exposure& exposure) {
+  std::printf("exposure %d %d %s\n", exposure.port, exposure.complete, exposure.reason.c_str());
+  for (const ExposureRow& row : exposure.rows) {
+    std::string text = " row " + std::to_string(static_cast<int>(row.peer)) +
+                       (row.http ? " http" : "") + (row.token ? " token" : "");
+    for (const auto* list : {&row.issuers, &row.custom, &row.from, &row.methods, &row.hosts,
+                             &row.paths, &row.conditions}) {
+      text += " |";
+      for (const std::string& one : *list) text += " " + one;
+    }
+    for (const RbacPolicy* rule : row.rules) text += NameOf(*rule);
+    for (const auto& one : row.except) text += " except " + one.text + NameOf(*one.rule);
+    std::printf("%s%s\n", text.c_str(), TextOf(row.example).c_str());
+  }
+}
+
+void Answers(int namespaces) {
+  auto mesh = FleetMesh(namespaces, false), wider_mesh = FleetMesh(namespaces, true);
+  World world(mesh), wider_world(wider_mesh);
+  Reasoner reasoner(world), wider(wider_world);
+  for (const Workload& workload : mesh->workloads()) {
+    std::printf("%s/%s\n", workload.ns.c_str(), workload.name.c_str());
+    for (Wanted wanted : {Wanted::kAllowed, Wanted::kAllowedByAnyAuthorizer, Wanted::kRefused}) {
+      Answer answer = reasoner.Find(workload, 80, NoToken(), wanted);
+      std::printf("find %d %s %s%s\n", static_cast<int>(answer.kind), answer.region.c_str(),
+                  answer.reason.c_str(), TextOf(answer.example).c_str());
+    }
+    for (const RuleStatus& status : reasoner.RuleStatuses(workload, 80)) {
+      std::string by;
+      for (const RbacPolicy* rule : status.by) by += NameOf(*rule);
+      std::printf("status%s %d%s %s%s\n", NameOf(*status.policy).c_str(),
+                  static_cast<int>(status.kind), by.c_str(), status.reason.c_str(),
+                  TextOf(status.example).c_str());
+    }
+    PrintExposure(reasoner.ExposureOf(workload, 80));
+    Comparison comparison = Reasoner::Compare(
+        reasoner, workload, wider, *wider_mesh->FindWorkload(workload.ns, workload.name), 80);
+    std::printf("diff %d %s\n", comparison.complete, comparison.reason.c_str());
+    for (const auto* list : {&comparison.newly_allowed, &comparison.newly_refused}) {
+      for (const Difference& one : *list) {
+        std::printf(" %s%s%s\n", one.region.c_str(), TextOf(one.old_example).c_str(),
+                    TextOf(one.new_example).c_str());
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -277,11 +398,15 @@ void Fleet(int namespaces) {
 int main(int count, char** arguments) {
   std::string what = count > 1 ? arguments[1] : "";
   if (what == "fleet") {
-    meshproof::Fleet(count > 2 ? std::atoi(arguments[2]) : 1000);
+    meshproof::Fleet(count > 2 ? std::atoi(arguments[2]) : 1000, count > 3 ? arguments[3] : "");
+    return 0;
+  }
+  if (what == "answers") {
+    meshproof::Answers(count > 2 ? std::atoi(arguments[2]) : 100);
     return 0;
   }
   if (what == "worst") {
-    meshproof::Budget budget;
+    meshproof::Budget budget = meshproof::CommandBudget();
     if (count > 2) budget.classes = std::strtoul(arguments[2], nullptr, 10);
     meshproof::Worst(budget);
     return 0;

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 
@@ -15,9 +16,10 @@ using Field = Region::Field;
 
 struct Tally {
   size_t points = 0, allowed = 0, refused = 0, opaque = 0, skipped = 0, undetermined = 0;
+  size_t whole = 0;  // spaces of which every point was asked
 };
 
-// Every point of the model's space (or a sample of a large one) asked of the simulator.
+// Every point of the model's space (of a large one a sample of `limit`) asked of the simulator.
 void ComparePoints(const World& world, const Workload& workload, int port, std::mt19937* random,
                    size_t limit, Tally* tally) {
   PortModel model({{&world, &workload, port}}, Budget{});
@@ -33,7 +35,9 @@ void ComparePoints(const World& world, const Workload& workload, int port, std::
   constexpr size_t kCountable = size_t{1} << 40;
   size_t count = space.CountPoints(kCountable);
   REQUIRE(count != 0);
-  bool all = count <= limit;
+  constexpr size_t kSmall = 1000;
+  bool all = count <= std::max(limit, kSmall);
+  tally->whole += all ? 1 : 0;
   for (size_t i = 0; i < (all ? count : limit); ++i) {
     size_t number = all ? i : ((static_cast<size_t>((*random)()) << 32) ^ (*random)()) % count;
     Space::Point point = space.PointAt(number);
@@ -43,6 +47,8 @@ void ComparePoints(const World& world, const Workload& workload, int port, std::
     }
     std::optional<Case> request = model.Decode(point, 0);
     REQUIRE(request);
+    // At a gateway this is a client that speaks TLS where the listener does.
+    if (workload.mode == ProxyMode::kGateway && request->tls == CaseTls::kAuto) continue;
     auto verdict = world.Run(*request, World::Addresses::kUnknown, Detail::kVerdict);
     REQUIRE_MESSAGE(verdict.ok(), verdict.error().message);
     ++tally->points;
@@ -87,11 +93,54 @@ TEST_CASE("reason: random policy sets, every class vector as the simulator judge
       ComparePoints(*loaded.world, *loaded.workload, port, &random, port == 81 ? 20 : 100, &tally);
     }
   }
-  MESSAGE("points " << tally.points << ", allowed " << tally.allowed << ", refused "
-                    << tally.refused << ", outside the domain " << tally.skipped
-                    << ", sets with opaque conditions " << tally.opaque);
+  MESSAGE("spaces enumerated " << tally.whole << ", points " << tally.points << ", allowed "
+                               << tally.allowed << ", refused " << tally.refused
+                               << ", outside the domain " << tally.skipped
+                               << ", sets with opaque conditions " << tally.opaque);
   CHECK(tally.allowed > tally.points / 20);
   CHECK(tally.refused > tally.points / 20);
+  CHECK(tally.whole > static_cast<size_t>(sets) / 4);
+}
+
+TEST_CASE("reason: a gateway lets in what its routes take, by the hosts that they name") {
+  const std::string gateway =
+      NamespaceYaml("g", "") +
+      "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: gate, namespace: g}\nspec: "
+      "{selector: {matchLabels: {istio: ingressgateway}}, template: {metadata: {labels: {istio: "
+      "ingressgateway, sidecar.istio.io/inject: 'true'}, annotations: "
+      "{inject.istio.io/templates: gateway}}, spec: {containers: [{name: istio-proxy, image: "
+      "auto}]}}}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: gate, namespace: g}\nspec: "
+      "{selector: {istio: ingressgateway}, ports: [{port: 80, targetPort: 8080, name: http}]}\n"
+      "---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: entry, namespace: "
+      "a}\nspec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, "
+      "protocol: HTTP}, hosts: ['*']}]}\n---\napiVersion: networking.istio.io/v1\nkind: "
+      "VirtualService\nmetadata: {name: routes, namespace: a}\nspec: {hosts: HOSTS, gateways: "
+      "[entry], http: [{match: [{uri: {prefix: /api}}], route: [{destination: {host: w}}]}]}\n";
+  const std::string policy =
+      "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: p, "
+      "namespace: g}\nspec: {action: DENY, rules: [{to: [{operation: {methods: [PUT]}}]}]}\n";
+  std::mt19937 random(3);
+  for (const std::string hosts : {"[h.io]", "['*.io']", "[h.io, '*.io']"}) {
+    CAPTURE(hosts);
+    std::string routed = gateway;
+    routed.replace(routed.find("HOSTS"), 5, hosts);
+    Loaded loaded = LoadText(BaseYaml() + routed + policy);
+    const Workload* gate = loaded.mesh->FindWorkload("g", "gate");
+    REQUIRE(gate != nullptr);
+    Tally tally;
+    ComparePoints(*loaded.world, *gate, 8080, &random, 1000, &tally);
+    CHECK(tally.allowed > 0);
+    CHECK(tally.refused > 0);
+    Reasoner reasoner(*loaded.world);
+    Exposure exposure = reasoner.ExposureOf(*gate, 8080, Region::Is(Region::Field::kRouted));
+    CHECK(exposure.complete);
+    REQUIRE(exposure.rows.size() == (hosts == "[h.io, '*.io']" ? 2 : 1));
+    for (const ExposureRow& row : exposure.rows) {
+      REQUIRE(row.example.has_value());
+      CHECK(row.example->request.host->ends_with(".io"));
+      CHECK(row.destination == "w.a.svc.cluster.local:80");
+    }
+  }
 }
 
 TEST_CASE("reason: an allowed request without a token, or the proof that there is none") {

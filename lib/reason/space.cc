@@ -41,6 +41,15 @@ IpAddress LastOf(const CidrRange& range) {
   return last;
 }
 
+// What AtRight found of each right in the walks at hand.
+struct WalkedRight {
+  uint64_t walk = 0;
+  const Space* space = nullptr;
+  Space::Node node = 0, rest = 0;
+};
+thread_local std::vector<WalkedRight> rights_walked;
+thread_local uint64_t rights_walk = 0;
+
 bool InAny(const std::vector<CidrRange>& ranges, const IpAddress& address) {
   return std::any_of(ranges.begin(), ranges.end(),
                      [&](const CidrRange& range) { return range.Contains(address); });
@@ -480,15 +489,22 @@ Space::Node Space::AtClass(FieldId field, uint32_t at, Node node) const {
 }
 
 Space::Node Space::AtRight(const Field& field, Node node, uint32_t right) const {
+  // One diagram is asked for the same rights behind many lefts.
+  if (right >= rights_walked.size()) rights_walked.resize(right + 1);
+  WalkedRight& known = rights_walked[right];
+  if (known.walk == rights_walk && known.space == this && known.node == node) return known.rest;
+  Node rest = node;
   uint32_t end = field.first + field.bits;
-  while (node > Bdd::kTrue && bdd_->VariableOf(node) < end) {
-    bool value = (right >> (end - bdd_->VariableOf(node) - 1) & 1) != 0;
-    node = value ? bdd_->High(node) : bdd_->Low(node);
+  while (rest > Bdd::kTrue && bdd_->VariableOf(rest) < end) {
+    bool value = (right >> (end - bdd_->VariableOf(rest) - 1) & 1) != 0;
+    rest = value ? bdd_->High(rest) : bdd_->Low(rest);
   }
-  return node;
+  known = {rights_walk, this, node, rest};
+  return rest;
 }
 
 bool Space::EachClass(FieldId field, Node node, const VisitClass& visit) const {
+  ++rights_walk;
   return EachLeft(fields_[field], node, 0, 0, visit);
 }
 

@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <unordered_map>
 
 #include "reason/numbers_hash.h"
 
@@ -178,38 +177,38 @@ class Trie {
       int next = Next(node, byte);
       if (next == kNoNode) {
         next = static_cast<int>(nodes_.size());
-        nodes_[Index(node)].bytes.push_back(byte);
-        nodes_[Index(node)].next.push_back(next);
-        nodes_.emplace_back();
+        nodes_.push_back({nodes_[Index(node)].child, kNoNode, byte, false, false});
+        nodes_[Index(node)].child = next;
       }
       node = next;
     }
     return node;
   }
   int Next(int node, uint8_t byte) const {
-    const Node& own = nodes_[Index(node)];
-    for (size_t i = 0; i < own.bytes.size(); ++i) {
-      if (own.bytes[i] == byte) return own.next[i];
+    int child = nodes_[Index(node)].child;
+    while (child != kNoNode && nodes_[Index(child)].byte != byte) {
+      child = nodes_[Index(child)].sibling;
     }
-    return kNoNode;
+    return child;
   }
-  const std::vector<uint8_t>& Bytes(int node) const { return nodes_[Index(node)].bytes; }
+  // Visit: void(uint8_t byte, int child).
+  template <typename Visit>
+  void EachChild(int node, Visit visit) const {
+    for (int child = nodes_[Index(node)].child; child != kNoNode;) {
+      visit(nodes_[Index(child)].byte, child);
+      child = nodes_[Index(child)].sibling;
+    }
+  }
   void MarkExact(int node) { nodes_[Index(node)].exact = true; }
   void MarkPrefix(int node) { nodes_[Index(node)].prefix = true; }
   bool exact(int node) const { return nodes_[Index(node)].exact; }
   bool prefix(int node) const { return nodes_[Index(node)].prefix; }
   size_t size() const { return nodes_.size(); }
-  template <typename Visit>
-  void EachMove(Visit visit) const {
-    for (size_t from = 0; from < nodes_.size(); ++from) {
-      for (int to : nodes_[from].next) visit(static_cast<int>(from), to);
-    }
-  }
 
- protected:
+ private:
   struct Node {
-    std::vector<uint8_t> bytes;
-    std::vector<int> next;  // behind each of the bytes
+    int sibling = kNoNode, child = kNoNode;
+    uint8_t byte = 0;  // that leads here
     bool exact = false, prefix = false;
   };
   static size_t Index(int node) { return static_cast<size_t>(node); }
@@ -235,32 +234,22 @@ class SuffixAutomaton {
     for (size_t i = 0; i < order.size(); ++i) {
       int node = order[i];
       auto at = static_cast<size_t>(node);
-      for (uint8_t byte : trie_.Bytes(node)) {
-        int child = trie_.Next(node, byte);
-        fail_[static_cast<size_t>(child)] = node == 0 ? 0 : Step(fail_[at], byte);
-        order.push_back(child);
-      }
       auto fail = static_cast<size_t>(fail_[at]);
       output_[at] = trie_.exact(node) ? node : (node == 0 ? kNoNode : output_[fail]);
       if (node != 0) interesting_[at] = interesting_[fail];
-      for (uint8_t byte : trie_.Bytes(node)) interesting_[at].Add(byte);
-    }
-    if (count > kTableLimit) return;
-    table_.resize(count);
-    for (int node : order) {
-      auto at = static_cast<size_t>(node);
-      if (node == 0) {
-        table_[at].fill(0);
-      } else {
-        table_[at] = table_[static_cast<size_t>(fail_[at])];
-      }
-      for (uint8_t byte : trie_.Bytes(node)) table_[at][byte] = trie_.Next(node, byte);
+      trie_.EachChild(node, [&](uint8_t byte, int child) {
+        fail_[static_cast<size_t>(child)] = node == 0 ? 0 : Step(fail_[at], byte);
+        order.push_back(child);
+        interesting_[at].Add(byte);
+        bytes_.Add(byte);
+      });
     }
   }
 
   size_t size() const { return trie_.size(); }
+  // All that suffixes consist of.
+  const ByteSet& Bytes() const { return bytes_; }
   int Step(int node, uint8_t byte) const {
-    if (!table_.empty()) return table_[static_cast<size_t>(node)][byte];
     while (true) {
       int next = trie_.Next(node, byte);
       if (next != kNoNode) return next;
@@ -280,10 +269,9 @@ class SuffixAutomaton {
 
  private:
   Trie trie_;
-  static constexpr size_t kTableLimit = 2048;
   std::vector<int> fail_, output_;
-  std::vector<std::array<int, 256>> table_;  // all moves, where there are few nodes
   std::vector<ByteSet> interesting_;
+  ByteSet bytes_;
 };
 
 // Bytes in the order in which a person likes to read them.
@@ -308,56 +296,57 @@ const std::array<uint8_t, 256>& PleasantOrder() {
   return order;
 }
 
-// The number of each byte's group: bytes of a group lie in the same sets.
-std::array<size_t, 256> GroupsOf(const std::vector<ByteSet>& sets) {
-  std::array<size_t, 256> group{};
+// Bytes that lie in the same sets, numbered.
+struct ByteGroups {
+  std::array<uint16_t, 256> of{};  // each byte's group
   size_t count = 1;
-  std::vector<size_t> inside;
-  for (const ByteSet& set : sets) {
-    constexpr size_t kNone = 256;
-    // What lies in the set leaves its group, unless all of it does.
-    std::array<bool, 256> stays{};
-    for (size_t byte = 0; byte < 256; ++byte) {
-      if (!set.Has(static_cast<uint8_t>(byte))) stays[group[byte]] = true;
-    }
-    inside.assign(count, kNone);
-    for (size_t byte = 0; byte < 256; ++byte) {
-      size_t& own = group[byte];
-      if (!stays[own] || !set.Has(static_cast<uint8_t>(byte))) continue;
-      if (inside[own] == kNone) inside[own] = count++;
-      own = inside[own];
-    }
-  }
-  return group;
-}
+};
 
-// For each byte the first one that lies in the same sets.
-std::array<uint8_t, 256> FirstAlike(const std::vector<ByteSet>& sets) {
-  const std::array<size_t, 256> group = GroupsOf(sets);
-  std::array<int, 256> first{};
-  first.fill(-1);
-  std::array<uint8_t, 256> alike{};
-  for (size_t byte = 0; byte < 256; ++byte) {
-    int& known = first[group[byte]];
-    if (known < 0) known = static_cast<int>(byte);
-    alike[byte] = static_cast<uint8_t>(known);
+ByteGroups GroupsOf(const std::vector<ByteSet>& sets) {
+  ByteGroups groups;
+  std::array<uint16_t, 256> sizes{}, met{}, inside{};
+  sizes[0] = 256;
+  std::vector<uint8_t> members;
+  std::vector<uint16_t> touched;
+  for (const ByteSet& set : sets) {
+    members.clear();
+    touched.clear();
+    set.Each([&](uint8_t byte) { members.push_back(byte); });
+    for (uint8_t byte : members) {
+      if (met[groups.of[byte]]++ == 0) touched.push_back(groups.of[byte]);
+    }
+    // What lies in the set leaves its group, unless all of it does.
+    for (uint16_t group : touched) {
+      const bool splits = met[group] != sizes[group];
+      inside[group] = splits ? static_cast<uint16_t>(groups.count++) : group;
+    }
+    for (uint8_t byte : members) groups.of[byte] = inside[groups.of[byte]];
+    for (uint16_t group : touched) {
+      if (inside[group] != group) {
+        sizes[inside[group]] = met[group];
+        sizes[group] = static_cast<uint16_t>(sizes[group] - met[group]);
+      }
+      met[group] = 0;
+    }
   }
-  return alike;
+  return groups;
 }
 
 // The subset automaton, made as it is walked.
 class SubsetAutomaton {
  public:
-  explicit SubsetAutomaton(const Nfa& nfa) : nfa_(nfa), alike_(FirstAlike(nfa.Alphabet())) {
+  SubsetAutomaton(const Nfa& nfa, const std::vector<ByteSet>& alphabet)
+      : nfa_(nfa), groups_(GroupsOf(alphabet)), slots_(256, 0), patterns_(1) {
     Intern(nfa.Start());
   }
   int Step(int set, uint8_t byte) {
-    if (states_[static_cast<size_t>(set)].empty()) return set;
-    byte = alike_[byte];
-    int known = steps_[static_cast<size_t>(set)][byte];
-    if (known != kUnknown) return known;
-    int next = Intern(nfa_.Step(states_[static_cast<size_t>(set)], byte));
-    steps_[static_cast<size_t>(set)][byte] = next;
+    const auto at = static_cast<size_t>(set);
+    if (states_[at].empty()) return set;
+    const size_t step = at * groups_.count + groups_.of[byte];
+    if (steps_[step] != kUnknown) return steps_[step];
+    nfa_.Step(states_[at], byte, &next_);
+    const int next = Intern(next_);
+    steps_[step] = next;
     return next;
   }
   // The number of the set of patterns accepted here.
@@ -368,28 +357,42 @@ class SubsetAutomaton {
 
  private:
   static constexpr int kUnknown = -2;
-  int Intern(std::vector<Nfa::State> states) {
-    auto [found, added] = ids_.try_emplace(states, static_cast<int>(states_.size()));
-    if (added) {
-      std::vector<uint32_t> accepted = nfa_.Accepts(states);
-      auto [id, fresh] = accepted_ids_.try_emplace(accepted, static_cast<int>(patterns_.size()));
-      if (fresh) patterns_.push_back(std::move(accepted));
-      accepted_.push_back(id->second);
-      states_.push_back(std::move(states));
-      steps_.emplace_back();
-      steps_.back().fill(kUnknown);
+  int Intern(const std::vector<Nfa::State>& states) {
+    size_t at = SlotOf(states);
+    if (slots_[at] != 0) return static_cast<int>(slots_[at]) - 1;
+    accepted_.push_back(AcceptedBy(states));
+    states_.push_back(states);
+    steps_.resize(states_.size() * groups_.count, kUnknown);
+    slots_[at] = static_cast<uint32_t>(states_.size());
+    if (states_.size() * 2 > slots_.size()) {
+      slots_.assign(slots_.size() * 2, 0);
+      for (uint32_t i = 0; i < states_.size(); ++i) slots_[SlotOf(states_[i])] = i + 1;
     }
-    return found->second;
+    return static_cast<int>(states_.size()) - 1;
+  }
+  size_t SlotOf(const std::vector<Nfa::State>& states) const {
+    size_t at = NumbersHash()(states) & (slots_.size() - 1);
+    while (slots_[at] != 0 && states_[slots_[at] - 1] != states)
+      at = (at + 1) & (slots_.size() - 1);
+    return at;
+  }
+  int AcceptedBy(const std::vector<Nfa::State>& states) {
+    std::vector<uint32_t> accepted = nfa_.Accepts(states);
+    if (accepted.empty()) return 0;
+    auto [id, added] = accepted_ids_.try_emplace(accepted, static_cast<int>(patterns_.size()));
+    if (added) patterns_.push_back(std::move(accepted));
+    return id->second;
   }
 
   const Nfa& nfa_;
-  std::array<uint8_t, 256> alike_;
-  std::unordered_map<std::vector<Nfa::State>, int, NumbersHash> ids_;
-  std::map<std::vector<uint32_t>, int> accepted_ids_;
+  ByteGroups groups_;
   std::vector<std::vector<Nfa::State>> states_;
+  std::vector<uint32_t> slots_;  // open addressing: the number of a state and one, or 0
+  std::vector<int> steps_;       // by state and group
   std::vector<int> accepted_;
-  std::vector<std::vector<uint32_t>> patterns_;
-  std::vector<std::array<int, 256>> steps_;
+  std::map<std::vector<uint32_t>, int> accepted_ids_;
+  std::vector<std::vector<uint32_t>> patterns_;  // the first: none
+  std::vector<Nfa::State> next_;
 };
 
 size_t Hash(std::initializer_list<int> numbers) {
@@ -409,26 +412,19 @@ class RightAutomaton {
   static constexpr State kDead = 0xFFFFFFFF;
 
   RightAutomaton(const Nfa& nfa, const SuffixAutomaton& suffixes, StringDomain* domain)
-      : suffixes_(suffixes),
-        subsets_(nfa),
-        domain_(*domain),
-        groups_(GroupBytes(nfa, domain_.Alphabet())),
-        plain_groups_(GroupBytes(nfa, domain_.PlainAlphabet())),
-        slots_(1024, 0) {
-    Intern({0, 0, domain_.Start()});
-  }
+      : RightAutomaton(nfa, nfa.Alphabet(), suffixes, domain) {}
 
   State Start() const { return 0; }
   State Step(State from, uint8_t byte) {
     if (from >= kTabled) return Find(from, byte);
-    if (from >= steps_.size()) steps_.resize(std::min(kTabled, 2 * (from + 1)));
-    std::unique_ptr<std::array<State, 256>>& known = steps_[from];
-    if (known == nullptr) {
-      known = std::make_unique<std::array<State, 256>>();
-      known->fill(kUnknown);
+    const size_t at = from * alike_.count + alike_.of[byte];
+    if (at >= steps_.size()) {
+      steps_.resize(std::max(at + 1, 2 * steps_.size()), kUnknown);
+    } else if (steps_[at] != kUnknown) {
+      return steps_[at];
     }
-    State& to = (*known)[byte];
-    if (to == kUnknown) to = Find(from, byte);
+    const State to = Find(from, byte);
+    steps_[at] = to;
     return to;
   }
   bool Accepts(State state) const { return states_[state].accepts; }
@@ -449,6 +445,10 @@ class RightAutomaton {
   void EachByte(State state, const ByteSet& named, Visit visit) const {
     const auto& groups = domain_.IsPlain(states_[state].parts.domain) ? plain_groups_ : groups_;
     for (const Group& group : groups) {
+      if (!named.Meets(group.set)) {
+        visit(group.bytes.front());
+        continue;
+      }
       int left = named.CountIn(group.set);
       bool other = false;
       for (uint8_t byte : group.bytes) {
@@ -503,7 +503,29 @@ class RightAutomaton {
     ByteSet set;
   };
   static constexpr State kUnknown = 0xFFFFFFFE;
-  static constexpr State kTabled = 4096;
+  static constexpr State kTabled = 65536;
+
+  RightAutomaton(const Nfa& nfa, const std::vector<ByteSet>& alphabet,
+                 const SuffixAutomaton& suffixes, StringDomain* domain)
+      : suffixes_(suffixes),
+        subsets_(nfa, alphabet),
+        domain_(*domain),
+        groups_(GroupBytes(Joined(alphabet, domain_.Alphabet()))),
+        plain_groups_(GroupBytes(Joined(alphabet, domain_.PlainAlphabet()))),
+        slots_(1024, 0) {
+    std::vector<ByteSet> sets = Joined(alphabet, domain_.Alphabet());
+    suffixes.Bytes().Each([&](uint8_t byte) {
+      sets.emplace_back();
+      sets.back().Add(byte);
+    });
+    alike_ = GroupsOf(sets);
+    Intern({0, 0, domain_.Start()});
+  }
+
+  static std::vector<ByteSet> Joined(std::vector<ByteSet> sets, const std::vector<ByteSet>& more) {
+    sets.insert(sets.end(), more.begin(), more.end());
+    return sets;
+  }
 
   State Find(State from, uint8_t byte) {
     const Parts parts = states_[from].parts;
@@ -513,10 +535,8 @@ class RightAutomaton {
   }
 
   // Bytes that neither the subset automaton nor the domain tells apart, pleasant ones first.
-  static std::vector<Group> GroupBytes(const Nfa& nfa, const std::vector<ByteSet>& of_domain) {
-    std::vector<ByteSet> alphabet = nfa.Alphabet();
-    alphabet.insert(alphabet.end(), of_domain.begin(), of_domain.end());
-    const std::array<size_t, 256> group = GroupsOf(alphabet);
+  static std::vector<Group> GroupBytes(const std::vector<ByteSet>& alphabet) {
+    const std::array<uint16_t, 256> group = GroupsOf(alphabet).of;
     std::array<int, 256> place{};
     place.fill(-1);
     std::vector<Group> groups;
@@ -567,7 +587,8 @@ class RightAutomaton {
   StringDomain& domain_;
   std::vector<Group> groups_, plain_groups_;
   std::vector<Known> states_;
-  std::vector<std::unique_ptr<std::array<State, 256>>> steps_;  // of the first kTabled states
+  ByteGroups alike_;             // what neither automaton nor the domain tells apart
+  std::vector<State> steps_;     // by state and group, of the first kTabled states
   std::vector<uint32_t> slots_;  // open addressing: the number of a state and one, or 0
   std::map<std::pair<int, int>, uint32_t> verdict_ids_;
   std::vector<Verdict> verdicts_;
@@ -680,6 +701,9 @@ class Builder {
     return true;
   }
 
+  // Some 200 MB.
+  static constexpr size_t kMaxVisits = 8'000'000;
+
   bool Walk(StringClasses* out) {
     struct Visit {
       State state;
@@ -712,7 +736,7 @@ class Builder {
         }
       } else {
         ByteSet named = rights_->Interesting(state.right);
-        for (uint8_t byte : trie_.Bytes(state.node)) named.Add(byte);
+        trie_.EachChild(state.node, [&](uint8_t byte, int) { named.Add(byte); });
         rights_->EachByte(state.right, named, [&](uint8_t byte) {
           State next = state;
           if (!Advance(byte, &next)) return;
@@ -720,7 +744,7 @@ class Builder {
           visits.push_back({next, i, byte});
         });
       }
-      if (visits.size() > limit_ * 40) return false;
+      if (visits.size() > std::min(limit_ * 40, kMaxVisits)) return false;
     }
     return true;
   }
@@ -840,7 +864,9 @@ class Builder {
   // For each node of the trie the nearest marked prefix above it.
   std::vector<int> PrefixesAbove() const {
     std::vector<int> parent(trie_.size(), kNoNode);
-    trie_.EachMove([&](int from, int to) { parent[static_cast<size_t>(to)] = from; });
+    for (int node = 0; node < static_cast<int>(trie_.size()); ++node) {
+      trie_.EachChild(node, [&](uint8_t, int to) { parent[static_cast<size_t>(to)] = node; });
+    }
     std::vector<int> above(trie_.size(), kNoNode);
     // Nodes are numbered after their parents.
     for (size_t node = 1; node < above.size(); ++node) {

@@ -175,7 +175,7 @@ Space::FieldId PortModel::Translator::ServerName() {
 Space::FieldId PortModel::Translator::Issuer() {
   if (!issuer) {
     std::string domain = "[^\\x00-\\xff]";
-    for (const std::string& one : issuers) domain += "|" + Quote(one);
+    for (const std::string& one : issuers) domain += "|" + QuotedForRegex(one);
     if (any_issuer) domain = std::string(kClaimDomain);
     issuer = space.TextField("issuer", kIssuerOrder, PatternDomain(domain), true);
   }

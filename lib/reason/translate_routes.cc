@@ -14,13 +14,13 @@ Expr PortModel::Translator::DomainMatches(std::string_view written, bool ignore_
   std::string pattern;
   std::string sample;
   if (domain.starts_with('*')) {
-    pattern = ".+" + Quote(domain.substr(1)) + port;
+    pattern = ".+" + QuotedForRegex(domain.substr(1)) + port;
     sample = "x" + domain.substr(1);
   } else if (domain.ends_with('*')) {
-    pattern = Quote(domain.substr(0, domain.size() - 1)) + ".+";
+    pattern = QuotedForRegex(domain.substr(0, domain.size() - 1)) + ".+";
     sample = domain.substr(0, domain.size() - 1) + "x";
   } else {
-    pattern = Quote(domain) + port;
+    pattern = QuotedForRegex(domain) + port;
     sample = domain;
   }
   space.AddCandidate(Host(), sample, 1);

@@ -117,7 +117,7 @@ std::vector<PortModel::Translator::NameCase> PortModel::Translator::NameCases(
   for (const std::string& suffix : wildcards) {
     std::string sample = "some-name" + suffix;
     space.AddCandidate(ServerName(), sample, 1);
-    add(sample, {StringPattern::Kind::kRegex, ".+" + Quote(suffix), false});
+    add(sample, {StringPattern::Kind::kRegex, ".+" + QuotedForRegex(suffix), false});
   }
   cases.push_back({"", left});
   return cases;

@@ -46,7 +46,7 @@ enum FieldOrder {
   kFlagOrder
 };
 
-inline std::string Quote(std::string_view text) {
+inline std::string QuotedForRegex(std::string_view text) {
   return QuoteGoRegex(text);
 }
 

@@ -9,6 +9,8 @@
 #include "simulate/rbac_index.h"
 
 #include <algorithm>
+#include <mutex>
+#include <utility>
 
 #include "base/text.h"
 #include "match/path.h"
@@ -232,8 +234,67 @@ void RbacIndex::Find(const Stream& stream, std::pmr::vector<uint32_t>* out) cons
   out->erase(std::unique(out->begin(), out->end()), out->end());
 }
 
+namespace {
+
+// The indexes that some proxy still has, by policies. An index keeps its policies, so that no other
+// ones can come to stand where they stood.
+class SharedIndexes {
+ public:
+  std::shared_ptr<const RbacIndex> Of(const Rbac& rules) {
+    List list;
+    list.reserve(rules.policies.size());
+    for (const auto& policy : rules.policies) list.push_back(policy.get());
+    {
+      std::lock_guard lock(mutex_);
+      auto known = known_.find(list);
+      if (known != known_.end()) {
+        if (auto index = known->second.lock()) return index;
+      }
+    }
+    struct Kept {
+      explicit Kept(const Rbac& rules) : policies(rules.policies), index(rules) {}
+      std::vector<std::shared_ptr<const RbacPolicy>> policies;
+      RbacIndex index;
+    };
+    auto kept = std::make_shared<const Kept>(rules);
+    std::shared_ptr<const RbacIndex> index(kept, &kept->index);
+    std::lock_guard lock(mutex_);
+    if (known_.size() >= room_) {
+      std::erase_if(known_, [](const auto& one) { return one.second.expired(); });
+      room_ = std::max<size_t>(room_, 2 * known_.size());
+    }
+    known_[std::move(list)] = index;
+    return index;
+  }
+
+ private:
+  using List = std::vector<const RbacPolicy*>;
+  struct Hash {
+    size_t operator()(const List& list) const {
+      size_t hash = list.size();
+      for (const RbacPolicy* policy : list) {
+        hash = (hash ^ std::hash<const RbacPolicy*>()(policy)) * 0x9E3779B97F4A7C15ULL;
+        hash ^= hash >> 31;
+      }
+      return hash;
+    }
+  };
+  std::mutex mutex_;
+  std::unordered_map<List, std::weak_ptr<const RbacIndex>, Hash> known_;
+  size_t room_ = 1024;
+};
+
+SharedIndexes& AllIndexes() {
+  static auto* all = new SharedIndexes;  // to the end of the process
+  return *all;
+}
+
+}  // namespace
+
 void RbacIndexes::Add(const std::optional<Rbac>& rules) {
-  if (rules && rules->policies.size() >= kLongList) indexes_.try_emplace(&*rules, *rules);
+  if (!rules || rules->policies.size() < kLongList) return;
+  auto [own, added] = indexes_.try_emplace(&*rules);
+  if (added) own->second = AllIndexes().Of(*rules);
 }
 
 void RbacIndexes::Add(const RbacFilter& filter) {
@@ -244,7 +305,7 @@ void RbacIndexes::Add(const RbacFilter& filter) {
 const RbacIndex* RbacIndexes::Find(const Rbac& rules) const {
   if (rules.policies.size() < kLongList) return nullptr;
   auto found = indexes_.find(&rules);
-  return found == indexes_.end() ? nullptr : &found->second;
+  return found == indexes_.end() ? nullptr : found->second.get();
 }
 
 }  // namespace meshproof

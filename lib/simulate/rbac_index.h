@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <memory_resource>
 #include <optional>
 #include <string>
@@ -57,7 +58,7 @@ class RbacIndex {
   Table paths_, hosts_, peers_;  // hosts in lower case
 };
 
-// The indexes of a proxy's long lists.
+// The indexes of a proxy's long lists. Proxies with the same policies share theirs.
 class RbacIndexes {
  public:
   void Add(const RbacFilter& filter);
@@ -66,7 +67,7 @@ class RbacIndexes {
 
  private:
   void Add(const std::optional<Rbac>& rules);
-  std::unordered_map<const Rbac*, RbacIndex> indexes_;
+  std::unordered_map<const Rbac*, std::shared_ptr<const RbacIndex>> indexes_;
 };
 
 }  // namespace meshproof
