@@ -8,9 +8,9 @@
 #include "analyze/reach.h"
 #include "analyze/rule.h"
 #include "mesh/mesh_testing.h"
-#include "reason/reason_testing.h"
+#include "source/source.h"
 
-namespace meshproof {
+namespace meshproof::route_twins_test {
 namespace {
 
 constexpr std::string_view kGateYaml = R"(---
@@ -84,13 +84,18 @@ TEST_CASE("what one host's twin says is what the engine says of it") {
       CAPTURE(policy);
       CAPTURE(row.one);
       CAPTURE(row.other);
-      const Loaded loaded =
-          LoadText(NamespaceYaml("edge", "") + NamespaceYaml("shop", "istio-injection: enabled") +
-                   std::string(kGateYaml) + HostYaml("one", row.one) +
-                   HostYaml("other", row.other) + policy);
-      const Reach reach(*loaded.world);
+      Load load;
+      load.files.push_back(
+          ParseText("mesh.yaml", NamespaceYaml("edge", "") +
+                                     NamespaceYaml("shop", "istio-injection: enabled") +
+                                     std::string(kGateYaml) + HostYaml("one", row.one) +
+                                     HostYaml("other", row.other) + policy));
+      REQUIRE(load.files.back().diagnostics.empty());
+      const auto mesh = Mesh::Build(DecodeModel(std::move(load), {}));
+      const World world(mesh);
+      const Reach reach(world);
       const std::vector<RawObject> objects;
-      Analysis analysis{loaded.mesh->model(), *loaded.mesh, *loaded.world, objects, 0, ""};
+      Analysis analysis{mesh->model(), *mesh, world, objects, 0, ""};
       analysis.reach = &reach;
       const std::vector<Entrance> entrances = FindEntrances(analysis);
       std::map<std::string, std::vector<const Entrance*>> ways;
@@ -130,4 +135,4 @@ TEST_CASE("what one host's twin says is what the engine says of it") {
   }
 }
 
-}  // namespace meshproof
+}  // namespace meshproof::route_twins_test
