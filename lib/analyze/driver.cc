@@ -45,13 +45,21 @@ auto SortKey(const Finding& finding) {
                          std::string_view(finding.message));
 }
 
+// Findings are large: each is moved once.
 void SortFindings(std::vector<Finding>* findings) {
-  std::stable_sort(findings->begin(), findings->end(),
-                   [](const Finding& a, const Finding& b) { return SortKey(a) < SortKey(b); });
-  findings->erase(
-      std::unique(findings->begin(), findings->end(),
-                  [](const Finding& a, const Finding& b) { return SortKey(a) == SortKey(b); }),
-      findings->end());
+  std::vector<Finding*> order;
+  order.reserve(findings->size());
+  for (Finding& finding : *findings) order.push_back(&finding);
+  std::stable_sort(order.begin(), order.end(),
+                   [](const Finding* a, const Finding* b) { return SortKey(*a) < SortKey(*b); });
+  order.erase(
+      std::unique(order.begin(), order.end(),
+                  [](const Finding* a, const Finding* b) { return SortKey(*a) == SortKey(*b); }),
+      order.end());
+  std::vector<Finding> sorted;
+  sorted.reserve(order.size());
+  for (Finding* finding : order) sorted.push_back(std::move(*finding));
+  *findings = std::move(sorted);
 }
 
 void ReportSuppressions(const std::vector<SuppressionSite>& sites,
@@ -132,8 +140,12 @@ AnalyzeResult Analyze(const Mesh& mesh, const World& world, const AnalyzeOptions
       },
       options.threads);
   AnalyzeResult result;
+  size_t count = 0;
+  for (const auto& slot : slots) count += slot.size();
+  result.findings.reserve(count);
   for (auto& slot : slots) {
     std::move(slot.begin(), slot.end(), std::back_inserter(result.findings));
+    slot = {};
   }
   std::string today = DateOf(options.now);
   std::vector<MalformedSuppression> malformed;

@@ -104,7 +104,13 @@ struct Reach::Impl {
   explicit Impl(const World& w) : world(w), reasoner(w, kBudget), callers(w.mesh()) {}
 
   void FindFates();
+  void FindStatuses(size_t site);
   void FindTwins();
+  bool IsPlainlyAlive(const Site& site) const;
+  // The statuses of the twin's rules as those of the site's own.
+  std::optional<std::vector<RuleStatus>> ToldStatuses(size_t site,
+                                                      const std::vector<RuleStatus>& of_twin,
+                                                      bool examples) const;
   std::optional<Answer> FindAtTwin(size_t site, int port, const Region& region,
                                    Wanted wanted) const;
   std::optional<Example> ToldBy(const Translation& back, const Workload& workload,
@@ -119,26 +125,71 @@ struct Reach::Impl {
   std::unordered_map<const Workload*, size_t> site_of;  // of the one that stands for the others
   std::vector<std::optional<Shape>> shapes;             // by site
   std::vector<size_t> first_twin;                       // by site; itself where it has none
+  std::vector<std::vector<int>> ports;                  // by site; none: nothing was asked
   std::vector<std::vector<std::vector<RuleStatus>>> statuses;  // by site and port
   std::vector<RuleFate> fates;
 };
 
+bool Reach::Impl::IsPlainlyAlive(const Site& site) const {
+  const Workload& workload = site.workload();
+  return workload.mode == ProxyMode::kSidecar &&
+         AllPlainlyAlive(site.policies, site.declared, world.mesh().MtlsFor(workload));
+}
+
+std::optional<std::vector<RuleStatus>> Reach::Impl::ToldStatuses(
+    size_t site, const std::vector<RuleStatus>& of_twin, bool examples) const {
+  const size_t twin = first_twin[site];
+  const Workload& workload = sites[site].workload();
+  const ProxyConfig& own = world.Proxy(workload).proxy();
+  const ProxyConfig& other = world.Proxy(sites[twin].workload()).proxy();
+  if (own.from_dump || other.from_dump) return std::nullopt;
+  const RuleTranslation rules({sites[twin], other}, {sites[site], own});
+  const Translation back({sites[twin], *shapes[twin]}, {sites[site], *shapes[site]});
+  std::vector<RuleStatus> told;
+  for (const RuleStatus& status : of_twin) {
+    std::optional<RuleStatus> translated = rules.Of(status);
+    if (!translated) return std::nullopt;
+    if (examples && status.example) {
+      // A caller whom no rule names is chosen anew among those that the site sees.
+      const Case& request = status.example->request;
+      if (!request.from_workload.empty() || request.from_identity) return std::nullopt;
+      translated->example = ToldBy(back, workload, *status.example);
+      if (!translated->example) return std::nullopt;
+    }
+    told.push_back(*std::move(translated));
+  }
+  return told;
+}
+
+// Without examples where a twin tells.
+void Reach::Impl::FindStatuses(size_t site) {
+  const size_t twin = first_twin[site];
+  if (twin != site) {
+    if (ports[twin].empty()) return;
+    for (const std::vector<RuleStatus>& at_port : statuses[twin]) {
+      auto told = ToldStatuses(site, at_port, false);
+      if (!told) break;
+      statuses[site].push_back(*std::move(told));
+    }
+    ports[site] = ports[twin];
+    if (statuses[site].size() == ports[site].size()) return;
+    statuses[site].clear();
+  } else if (IsPlainlyAlive(sites[site])) {
+    return;
+  }
+  const Workload& workload = sites[site].workload();
+  ports[site] = reasoner.Ports(workload);
+  for (int port : ports[site]) statuses[site].push_back(reasoner.RuleStatuses(workload, port));
+}
+
 void Reach::Impl::FindFates() {
   statuses.resize(sites.size());
-  std::vector<std::vector<int>> ports(sites.size());
-  ParallelFor(
-      sites.size(),
-      [&](size_t i) {
-        const Workload& workload = sites[i].workload();
-        bool sidecar = workload.mode == ProxyMode::kSidecar;
-        EffectiveMtls mtls = world.mesh().MtlsFor(workload);
-        if (sidecar && AllPlainlyAlive(sites[i].policies, sites[i].declared, mtls)) return;
-        ports[i] = reasoner.Ports(sites[i].workload());
-        for (int port : ports[i]) {
-          statuses[i].push_back(reasoner.RuleStatuses(sites[i].workload(), port));
-        }
-      },
-      0);
+  ports.resize(sites.size());
+  std::vector<size_t> first, told;
+  for (size_t i = 0; i < sites.size(); ++i) (first_twin[i] == i ? first : told).push_back(i);
+  for (const auto* some : {&first, &told}) {
+    ParallelFor(some->size(), [&](size_t i) { FindStatuses((*some)[i]); }, 0);
+  }
   std::unordered_map<const ObjectMeta*, std::vector<size_t>> fate_of;  // by rule
   for (const AuthorizationPolicy& policy : world.mesh().model().authorization_policies) {
     if (policy.dry_run || policy.action == AuthorizationPolicy::Action::kAudit) continue;
@@ -167,8 +218,8 @@ void Reach::Impl::FindFates() {
     for (size_t p = 0; p < statuses[i].size(); ++p) {
       // The port that stands for all others speaks TCP, too, where a DENY rule loses its HTTP
       // fields and matches more (istio-semantics section 1.3): nothing that the author thought of.
-      bool nobody_calls =
-          ports[i][p] == reasoner.OtherPort(sites[i].workload()) && !sites[i].declared.empty();
+      bool nobody_calls = p + 1 == ports[i].size() && !sites[i].declared.empty() &&
+                          sites[i].workload().mode == ProxyMode::kSidecar;
       for (const RuleStatus& status : statuses[i][p]) {
         auto found = fate_of.find(status.policy->origin.object);
         int rule = status.policy->origin.rule;
@@ -184,6 +235,19 @@ void Reach::Impl::FindFates() {
       }
     }
   }
+}
+
+std::vector<RuleStatus> Reach::RuleStatuses(const Site& site, int port) const {
+  Sites();
+  const Workload& workload = site.workload();
+  const size_t index = impl_->site_of.at(&workload);
+  const size_t twin = impl_->first_twin[index];
+  if (twin != index) {
+    const Workload& other = impl_->sites[twin].workload();
+    auto told = impl_->ToldStatuses(index, impl_->reasoner.RuleStatuses(other, port), true);
+    if (told) return *std::move(told);
+  }
+  return impl_->reasoner.RuleStatuses(workload, port);
 }
 
 Reach::Reach(const World& world) : impl_(std::make_unique<Impl>(world)) {}

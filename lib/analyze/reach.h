@@ -63,6 +63,9 @@ class Reach {
   // region then.
   Answer Find(const Workload& workload, int port, const Region& region, Wanted wanted) const;
 
+  // As Reasoner::RuleStatuses, of a site's workload; twins share them as they do with `Find`.
+  std::vector<RuleStatus> RuleStatuses(const Site& site, int port) const;
+
   // Sidecars and gateways that an AuthorizationPolicy or RequestAuthentication applies to, in the
   // mesh's order.
   const std::vector<Site>& Sites() const;

@@ -111,6 +111,76 @@ const std::vector<const AuthorizationPolicy*> PoliciesOf(const Site& site) {
   return all;
 }
 
+// How many of the policies come before this one where the proxy sorts rules by name.
+ptrdiff_t RankOf(const AuthorizationPolicy& policy,
+                 const std::vector<const AuthorizationPolicy*>& policies) {
+  if (policies.size() == 1) return 0;
+  const auto name_of = [](const AuthorizationPolicy& one) {
+    return "ns[" + one.meta.ns + "]-policy[" + std::string(one.meta.name) + "]";
+  };
+  const std::string name = name_of(policy);
+  return std::count_if(policies.begin(), policies.end(), [&](const AuthorizationPolicy* other) {
+    return other->action == policy.action && name_of(*other) < name;
+  });
+}
+
+struct CompiledRule {
+  size_t policy = 0;  // by PoliciesOf
+  int rule = 0;
+  const RbacPolicy* compiled = nullptr;
+};
+
+// The rules of a site's policies as its proxy has them, in an order that twins share: the same rule
+// stands in the chains of HTTP and of TCP, compiled apart.
+class RuleCollector {
+ public:
+  RuleCollector(const Site& site, const ProxyConfig& proxy) : policies_(PoliciesOf(site)) {
+    for (const Listener& listener : proxy.listeners) {
+      for (const FilterChain& chain : listener.filter_chains) {
+        if (chain.filters != nullptr && IsNew(chain.filters.get())) Visit(*chain.filters);
+      }
+    }
+    std::stable_sort(rules_.begin(), rules_.end(), [](const auto& a, const auto& b) {
+      return a.policy != b.policy ? a.policy < b.policy : a.rule < b.rule;
+    });
+  }
+  const std::vector<CompiledRule>& rules() const { return rules_; }
+
+ private:
+  bool IsNew(const void* object) {
+    const bool known = std::find(seen_.begin(), seen_.end(), object) != seen_.end();
+    if (!known) seen_.push_back(object);
+    return !known;
+  }
+  void Visit(const std::vector<NetworkFilter>& filters) {
+    for (const NetworkFilter& filter : filters) {
+      if (const auto* rbac = std::get_if<RbacFilter>(&filter)) Visit(*rbac);
+      const auto* http = std::get_if<std::shared_ptr<const HttpConnectionManager>>(&filter);
+      if (http == nullptr || !IsNew(http->get())) continue;
+      for (const HttpFilter& each : (*http)->http_filters) {
+        if (const auto* rbac = std::get_if<RbacFilter>(&each)) Visit(*rbac);
+      }
+    }
+  }
+  void Visit(const RbacFilter& filter) {
+    for (const auto* rules : {&filter.rules, &filter.shadow_rules}) {
+      if (!*rules) continue;
+      for (const auto& policy : (*rules)->policies) {
+        const auto own = std::find_if(
+            policies_.begin(), policies_.end(),
+            [&](const AuthorizationPolicy* one) { return &one->meta == policy->origin.object; });
+        if (own == policies_.end() || !IsNew(policy.get())) continue;
+        rules_.push_back(
+            {static_cast<size_t>(own - policies_.begin()), policy->origin.rule, policy.get()});
+      }
+    }
+  }
+
+  const std::vector<const AuthorizationPolicy*> policies_;
+  std::vector<const void*> seen_;
+  std::vector<CompiledRule> rules_;
+};
+
 }  // namespace
 
 size_t Shape::PlaceOf(std::string_view name) {
@@ -125,8 +195,11 @@ std::optional<Shape> ShapeOf(const Mesh& mesh, const Site& site) {
     return std::nullopt;
   }
   Shape shape;
-  for (const AuthorizationPolicy* policy : PoliciesOf(site)) {
+  const std::vector<const AuthorizationPolicy*> policies = PoliciesOf(site);
+  for (const AuthorizationPolicy* policy : policies) {
     if (!AddPolicy(*policy, &shape)) return std::nullopt;
+    // Of rules that cover each other it is the order that says which one is told.
+    shape.key += "#" + std::to_string(RankOf(*policy, policies));
   }
   shape.key += '|';
   for (const RequestAuthentication* one : site.policies.request_authentications) {
@@ -209,6 +282,48 @@ bool Translation::Translate(Region* region) const {
 std::optional<Region> Translation::Of(const Region& region) const {
   Region translated = region;
   if (!Translate(&translated)) return std::nullopt;
+  return translated;
+}
+
+RuleTranslation::RuleTranslation(const End& from, const End& to) {
+  const RuleCollector own(from.site, from.proxy), others(to.site, to.proxy);
+  if (own.rules().size() != others.rules().size()) return;
+  for (size_t i = 0; i < own.rules().size(); ++i) {
+    const CompiledRule &here = own.rules()[i], &there = others.rules()[i];
+    if (here.policy != there.policy || here.rule != there.rule) {
+      rules_.clear();
+      return;
+    }
+    rules_.emplace_back(here.compiled, there.compiled);
+  }
+}
+
+const RbacPolicy* RuleTranslation::Of(const RbacPolicy* rule) const {
+  for (const auto& [here, there] : rules_) {
+    if (here == rule) return there;
+  }
+  return nullptr;
+}
+
+std::optional<RuleStatus> RuleTranslation::Of(const RuleStatus& status) const {
+  RuleStatus translated;
+  translated.policy = Of(status.policy);
+  translated.action = status.action;
+  translated.custom = status.custom;
+  translated.kind = status.kind;
+  translated.reason = status.reason;
+  translated.conflict = status.conflict;
+  if (translated.policy == nullptr) return std::nullopt;
+  for (const RbacPolicy* by : status.by) {
+    translated.by.push_back(Of(by));
+    if (translated.by.back() == nullptr) return std::nullopt;
+  }
+  if (!translated.conflict.empty()) {
+    if (ConditionsOf(*translated.policy).size() != ConditionsOf(*status.policy).size()) {
+      return std::nullopt;
+    }
+    translated.reason = ConflictText(*translated.policy, translated.conflict);
+  }
   return translated;
 }
 

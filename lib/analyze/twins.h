@@ -3,9 +3,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "mesh/mesh.h"
+#include "proxy/config.h"
+#include "reason/reason.h"
 #include "reason/region.h"
 
 // Teams write the same policies with their own names. What is asked of one workload is answered for
@@ -45,6 +48,24 @@ class Translation {
   bool Translate(Region* region) const;
 
   End from_, to_;
+};
+
+// What the rules of one site's proxy are called at its twin's.
+class RuleTranslation {
+ public:
+  struct End {
+    const Site& site;
+    const ProxyConfig& proxy;
+  };
+  RuleTranslation(const End& from, const End& to);
+
+  // Without an example; nothing where a rule is not there.
+  std::optional<RuleStatus> Of(const RuleStatus& status) const;
+
+ private:
+  const RbacPolicy* Of(const RbacPolicy* rule) const;
+
+  std::vector<std::pair<const RbacPolicy*, const RbacPolicy*>> rules_;  // from, to
 };
 
 }  // namespace meshproof

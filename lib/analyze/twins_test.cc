@@ -96,6 +96,63 @@ TEST_CASE("what a twin says is what the engine says") {
   }
 }
 
+TEST_CASE("what became of a twin's rules is told in the site's own names") {
+  const char* const policies[] = {
+      "rules: [{from: [{source: {principals: [cluster.local/ns/OTHER/sa/web], namespaces: "
+      "[NS]}}]}, "
+      "{to: [{operation: {methods: [GET]}}]}, {to: [{operation: {methods: [GET], paths: [/a]}}]}]",
+      "rules: [{from: [{source: {namespaces: [OTHER], notNamespaces: [OTHER]}}]}, {to: "
+      "[{operation: {ports: ['9000']}}]}]",
+      "action: DENY, rules: [{from: [{source: {notPrincipals: [cluster.local/ns/NS/sa/w]}}]}, {}]",
+      "rules: [{from: [{source: {serviceAccounts: [web, OTHER/web]}}]}, {from: [{source: "
+      "{namespaces: [NS, OTHER]}}]}]",
+  };
+  size_t conflicts = 0;
+  for (const char* policy : policies) {
+    CAPTURE(std::string(policy));
+    const Loaded loaded = LoadText(Team(policy, "a", "blue") + Team(policy, "green", "elsewhere"));
+    const Reach reach(*loaded.world);
+    const auto& sites = reach.Sites();
+    REQUIRE(sites.size() == 2);
+    REQUIRE(ShapeOf(*loaded.mesh, sites[0])->key == ShapeOf(*loaded.mesh, sites[1])->key);
+    for (int port : reach.reasoner().Ports(sites[1].workload())) {
+      const auto told = reach.RuleStatuses(sites[1], port);
+      const auto asked = reach.reasoner().RuleStatuses(sites[1].workload(), port);
+      REQUIRE(told.size() == asked.size());
+      for (size_t i = 0; i < told.size(); ++i) {
+        CHECK(told[i].policy == asked[i].policy);
+        CHECK(told[i].action == asked[i].action);
+        CHECK(told[i].kind == asked[i].kind);
+        CHECK(told[i].by == asked[i].by);
+        CHECK(told[i].reason == asked[i].reason);
+        CHECK(told[i].example.has_value() == asked[i].example.has_value());
+        conflicts += told[i].conflict.size() > 1;
+      }
+    }
+    // And so are the fates of all rules: of both teams the same, each by its own.
+    const std::vector<RuleFate>& fates = reach.Fates();
+    const size_t half = fates.size() / 2;
+    for (size_t i = 0; i < half; ++i) {
+      REQUIRE(fates[i].places.size() == fates[half + i].places.size());
+      for (size_t place = 0; place < fates[i].places.size(); ++place) {
+        const RuleStatus &one = *fates[i].places[place].status,
+                         &other = *fates[half + i].places[place].status;
+        CHECK(one.kind == other.kind);
+        CHECK(one.by.size() == other.by.size());
+        for (const RbacPolicy* by : other.by) {
+          CHECK(by->origin.object->ns == fates[half + i].policy->meta.ns);
+        }
+        const auto [from, to] = fates[i].policy->meta.ns == "a"
+                                    ? std::pair("/ns/blue/", "/ns/elsewhere/")
+                                    : std::pair("/ns/elsewhere/", "/ns/blue/");
+        if (one.reason.find(from) == std::string::npos) continue;
+        CHECK(other.reason.find(to) != std::string::npos);
+      }
+    }
+  }
+  CHECK(conflicts != 0);
+}
+
 TEST_CASE("sites that differ in more than names are no twins") {
   struct Row {
     const char *one, *other;

@@ -79,7 +79,13 @@ struct RuleStatus {
   std::string reason;              // kUnreachable: which conditions exclude each other, or
                                    // the budget
   std::optional<Example> example;  // kLive
+  std::vector<size_t> conflict;    // kUnreachable: these conditions, by ConditionsOf(*policy)
 };
+
+// What all has to hold of a rule that has one permission and one principal; of others nothing.
+std::vector<const Predicate*> ConditionsOf(const RbacPolicy& policy);
+// "ipBlocks [..] and notIpBlocks [..] exclude each other": some of these conditions.
+std::string ConflictText(const RbacPolicy& policy, const std::vector<size_t>& conditions);
 
 // One way in, in the words of the rule that lets it in.
 struct ExposureRow {

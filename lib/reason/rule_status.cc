@@ -186,14 +186,15 @@ class StatusFinder {
 };
 
 // Why nothing matches a rule: a smallest set of its conditions that exclude each other.
-std::string ConflictOf(Session* session, const RbacPolicy& policy) {
+void ExplainConflict(Session* session, RuleStatus* status) {
   Space& space = session->space;
   Bdd& bdd = session->bdd;
+  status->reason = "nothing reaches it";
   for (const ChainModel& chain : session->model.side(0).chains) {
     RequestSet reached = space.ToNode(chain.arrives);
     if (!session->IsPossible(reached)) continue;
     for (const RuleInChain& rule : chain.rules) {
-      if (rule.policy != &policy) continue;
+      if (rule.policy != status->policy) continue;
       const auto& parts = rule.conditions;
       std::vector<bool> kept(parts.size(), true);
       auto satisfiable = [&] {
@@ -203,21 +204,23 @@ std::string ConflictOf(Session* session, const RbacPolicy& policy) {
         }
         return session->IsPossible(all);
       };
-      if (parts.empty() || satisfiable()) return "its conditions exclude each other";
-      std::vector<std::string> names;
+      if (parts.empty() || satisfiable()) {
+        status->reason = "its conditions exclude each other";
+        return;
+      }
       for (size_t i = 0; i < parts.size(); ++i) {
         kept[i] = false;
         if (satisfiable()) kept[i] = true;
       }
       for (size_t i = 0; i < parts.size(); ++i) {
-        if (kept[i]) names.push_back(ConjunctName(*parts[i].first));
+        if (kept[i]) status->conflict.push_back(i);
       }
-      if (names.empty()) return "nothing reaches it";
-      if (names.size() == 1) return names.front() + " matches no request here";
-      return Join(names, " and ") + " exclude each other";
+      if (!status->conflict.empty()) {
+        status->reason = ConflictText(*status->policy, status->conflict);
+      }
+      return;
     }
   }
-  return "nothing reaches it";
 }
 
 std::vector<RuleOverChains> CollectRules(const SideModel& side) {
@@ -238,6 +241,25 @@ std::vector<RuleOverChains> CollectRules(const SideModel& side) {
 }
 
 }  // namespace
+
+std::vector<const Predicate*> ConditionsOf(const RbacPolicy& policy) {
+  std::vector<const Predicate*> conditions;
+  if (policy.permissions.size() != 1 || policy.principals.size() != 1) return conditions;
+  for (const Predicate* side : {&policy.permissions.front(), &policy.principals.front()}) {
+    const auto* all = std::get_if<AndPredicate>(&side->match);
+    if (all == nullptr) continue;
+    for (const Predicate& part : all->all) conditions.push_back(&part);
+  }
+  return conditions;
+}
+
+std::string ConflictText(const RbacPolicy& policy, const std::vector<size_t>& conditions) {
+  const std::vector<const Predicate*> parts = ConditionsOf(policy);
+  std::vector<std::string> names;
+  for (size_t index : conditions) names.push_back(ConjunctName(*parts[index]));
+  if (names.size() == 1) return names.front() + " matches no request here";
+  return Join(names, " and ") + " exclude each other";
+}
 
 std::vector<RuleStatus> Reasoner::Impl::StatusesAt(const PortModel::Side& at) const {
   return AskAt(at, Region::All(), [this](OpenPort* port, Expr) { return StatusesOf(port); });
@@ -271,7 +293,7 @@ std::vector<RuleStatus> Reasoner::Impl::StatusesOf(OpenPort* port) const {
       StatusFinder::Seen seen = finder.Look(i);
       if (!seen.matches) {
         status.kind = Kind::kUnreachable;
-        status.reason = ConflictOf(&session, *status.policy);
+        ExplainConflict(&session, &status);
       } else if (!seen.decides) {
         status.kind = Kind::kDenied;
         status.by = finder.CoverOf(i, Rbac::Action::kDeny);
@@ -299,6 +321,7 @@ std::vector<RuleStatus> Reasoner::Impl::StatusesOf(OpenPort* port) const {
     if (session.spent()) {
       status.kind = Kind::kUndetermined;
       status.reason = SpentReason();
+      status.conflict.clear();
       status.by.clear();
       status.example.reset();
     }

@@ -34,14 +34,8 @@ RuleInChain PortModel::Translator::TranslateRule(const std::shared_ptr<const Rba
       rule.pairs.push_back({i, j, both});
     }
   }
-  if (policy->permissions.size() == 1 && policy->principals.size() == 1) {
-    for (const auto* side : {&policy->permissions.front(), &policy->principals.front()}) {
-      const auto* all = std::get_if<AndPredicate>(&side->match);
-      if (all == nullptr) continue;
-      for (const Predicate& part : all->all) {
-        rule.conditions.emplace_back(&part, Translate(part, scope));
-      }
-    }
+  for (const Predicate* part : ConditionsOf(*policy)) {
+    rule.conditions.emplace_back(part, Translate(*part, scope));
   }
   rule.match = space.And(condition, space.And(space.OrAll(std::move(permissions)),
                                               space.OrAll(std::move(principals))));

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 // A mesh of any size, for benchmarks: of each service an account, a Service, a Deployment with five
-// pods and one or two policies, twenty services a namespace; mTLS is strict.
+// pods and one or two policies (three for two services, or as many as are given, spread evenly),
+// twenty services a namespace; mTLS is strict.
 namespace meshproof {
 
 inline std::string ServiceName(int service) {
@@ -13,7 +15,7 @@ inline std::string TeamOf(int service) {
   return "team-" + std::to_string(service / 20);
 }
 
-inline void AddService(int i, std::string* out) {
+inline void AddService(int i, bool denies, std::string* out) {
   std::string name = ServiceName(i);
   std::string ns = TeamOf(i);
   std::string meta = "metadata:\n  name: " + name + "\n  namespace: " + ns + "\n";
@@ -52,7 +54,7 @@ inline void AddService(int i, std::string* out) {
           "\n    to:\n    - operation:\n        methods:\n        - GET\n        - POST\n"
           "        paths:\n        - /api/*\n        - /healthz\n  - when:\n"
           "    - key: request.headers[x-team]\n      values:\n      - team-*\n";
-  if (i % 2 == 0) {
+  if (denies) {
     *out +=
         "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata:\n"
         "  name: " +
@@ -65,7 +67,8 @@ inline void AddService(int i, std::string* out) {
   }
 }
 
-inline std::string GenerateMesh(int services) {
+inline std::string GenerateMesh(int services, int policies = 0) {
+  const int more = policies == 0 ? services / 2 : policies - services;
   std::string text =
       "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: istio\n  namespace: istio-system\n"
       "data:\n  mesh: |\n    trustDomain: cluster.local\n";
@@ -73,7 +76,10 @@ inline std::string GenerateMesh(int services) {
     text += "---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: " + TeamOf(i) +
             "\n  labels:\n    istio-injection: enabled\n";
   }
-  for (int i = 0; i < services; ++i) AddService(i, &text);
+  for (int i = 0; i < services; ++i) {
+    const bool denies = int64_t{i} * more % services < more;
+    AddService(i, denies, &text);
+  }
   text +=
       "---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata:\n"
       "  name: default\n  namespace: istio-system\nspec:\n  mtls:\n    mode: STRICT\n";

@@ -2,8 +2,8 @@
 // the same bytes on one thread, the latency of one verdict after loading, verdicts a second of
 // processor time in a batch, and peak memory. `pipeline_bench [services...]`, default 400 2000
 // 5000; a Markdown table. `pipeline_bench --rules [rules...]`, default 1 10 100 500: verdicts a
-// second before one workload with that many rules. `pipeline_bench --write SERVICES FILE` writes
-// the generated mesh instead.
+// second before one workload with that many rules. `pipeline_bench --write SERVICES FILE
+// [POLICIES]` writes the generated mesh instead.
 
 #include <sys/resource.h>
 
@@ -188,8 +188,9 @@ void Measure(int services) {
 }  // namespace meshproof
 
 int main(int argc, char** argv) {
-  if (argc == 4 && std::string(argv[1]) == "--write") {
-    std::ofstream(argv[3]) << meshproof::GenerateMesh(std::atoi(argv[2]));
+  if (argc >= 4 && std::string(argv[1]) == "--write") {
+    const int policies = argc > 4 ? std::atoi(argv[4]) : 0;
+    std::ofstream(argv[3]) << meshproof::GenerateMesh(std::atoi(argv[2]), policies);
     return 0;
   }
   const bool rules = argc > 1 && std::string(argv[1]) == "--rules";

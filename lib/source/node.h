@@ -33,6 +33,13 @@ struct Node {
   // An alias has its own place while what it holds keeps the anchor's.
   uint32_t begin = 0;
   uint32_t end = 0;
+
+ private:
+  // Trees are most of what a run keeps in memory: a collection's children are where its text would
+  // be, and their number where it leaves no gap.
+  uint32_t children_ = 0;
+
+ public:
   // kScalar: the value, escapes resolved. Of a key Kubernetes' spelling: `yes:` is `true`, `0x10:`
   // is `16`. Of collections empty.
   std::string_view text;
@@ -63,12 +70,8 @@ struct Node {
   // For readers: make this a collection of what lies in the arena.
   void SetItems(std::span<const Node> items);
   void SetEntries(std::span<const Entry> entries);
-
- private:
-  // Trees are most of what a run keeps in memory: a collection's children are where its text would
-  // be.
-  uint32_t children_ = 0;
 };
+static_assert(sizeof(void*) != 8 || sizeof(Node) == 32);
 
 struct Entry {
   Node key;

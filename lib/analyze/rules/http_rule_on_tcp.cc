@@ -125,8 +125,7 @@ class Checker {
                                                 });
                            });
     if (!any) return;
-    for (const RuleStatus& status :
-         analysis_.reach->reasoner().RuleStatuses(site.workload(), port)) {
+    for (const RuleStatus& status : analysis_.reach->RuleStatuses(site, port)) {
       if (status.action != Rbac::Action::kDeny || status.custom || !status.example) continue;
       if (status.kind != RuleStatus::Kind::kLive || status.policy->origin.rule < 0) continue;
       for (const AuthorizationPolicy* policy : site.policies.deny) {

@@ -15,6 +15,7 @@
 #include "analyze/names.h"
 #include "analyze/pod_fields.h"
 #include "analyze/reach.h"
+#include "analyze/route_twins.h"
 #include "analyze/rule.h"
 
 namespace meshproof::open_from_internet {
@@ -25,26 +26,24 @@ constexpr size_t kMostRoutes = 12;  // of one Service that are tried one by one
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter) {}
+      : analysis_(analysis), reporter_(reporter), twins_(analysis) {}
 
   void Check(const std::vector<const Entrance*>& ways) {
     const Entrance& first = *ways.front();
     if (first.service->workloads.empty()) return;
     for (size_t i = 0; i < ways.size() && i < kMostRoutes; ++i) {
-      const std::optional<Case> question = RequestOf(*ways[i]);
+      const std::optional<Case> question = twins_.RequestFor(*ways[i]);
       if (!question) continue;
       std::optional<Verdict> verdict = Ask(*question);
       if (verdict) return Report(*ways[i], *question, *std::move(verdict));
     }
     for (const Region& region : Regions(first)) {
-      const Answer answer = analysis_.reach->Find(*first.gateway, first.port, region,
-                                                  Wanted::kAllowedByAnyAuthorizer);
-      if (!answer.found()) continue;
-      Case question = answer.example->request;
-      question.follow = true;
-      if (!question.ext_authz) question.ext_authz = ExtAuthzAnswer::kDeny;
-      std::optional<Verdict> verdict = Ask(question);
-      if (verdict) return Report(first, question, *std::move(verdict));
+      std::optional<Case> question = twins_.Find(ways, region);
+      if (!question) continue;
+      question->follow = true;
+      if (!question->ext_authz) question->ext_authz = ExtAuthzAnswer::kDeny;
+      std::optional<Verdict> verdict = Ask(*question);
+      if (verdict) return Report(first, *question, *std::move(verdict));
     }
     // What the workload lets in from the gateway, sent by way of it.
     const Workload& workload = analysis_.mesh.workloads()[first.service->workloads.front()];
@@ -67,16 +66,19 @@ class Checker {
   // Let through by every hop, the last of them one behind the gateway.
   std::optional<Verdict> Ask(Case question) const {
     question.now = analysis_.now;
-    auto verdict = analysis_.world.Run(question, World::Addresses::kAssume, Detail::kTrace);
-    if (!verdict.ok() || verdict.value().outcome != Outcome::kAllow) return std::nullopt;
-    if (verdict.value().hops.size() < 2) return std::nullopt;
-    return verdict.Take();
+    // Most are refused, of which nobody wants to read the story.
+    for (const Detail detail : {Detail::kHops, Detail::kTrace}) {
+      auto verdict = analysis_.world.Run(question, World::Addresses::kAssume, detail);
+      if (!verdict.ok() || verdict.value().outcome != Outcome::kAllow) break;
+      if (verdict.value().hops.size() < 2) break;
+      if (detail == Detail::kTrace) return verdict.Take();
+    }
+    return std::nullopt;
   }
 
-  // All requests to the Service, then those that the rules of its workload speak of.
+  // All requests of anybody, then those that the rules of its workload speak of.
   std::vector<Region> Regions(const Entrance& way) const {
-    const Region plain = Region::And({Region::Is(Region::Field::kRouted, way.service->host),
-                                      Region::Not(Region::Is(Region::Field::kToken)),
+    const Region plain = Region::And({Region::Not(Region::Is(Region::Field::kToken)),
                                       Region::Not(Region::Is(Region::Field::kMutualTls))});
     std::vector<Region> regions = {plain};
     const Workload& workload = analysis_.mesh.workloads()[way.service->workloads.front()];
@@ -161,6 +163,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
+  RouteTwins twins_;
   std::map<const ObjectMeta*, const AuthorizationPolicy*> policies_;
 };
 

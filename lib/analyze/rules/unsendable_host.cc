@@ -25,6 +25,15 @@ class Checker {
   Checker(const Analysis& analysis, Reporter& reporter)
       : analysis_(analysis), reporter_(reporter), index_(*analysis.index), authorities_(analysis) {}
 
+  static bool HasHosts(const AuthorizationPolicy& policy) {
+    for (const AuthorizationPolicy::Rule& rule : policy.rules) {
+      for (const AuthorizationPolicy::Operation& operation : rule.to) {
+        if (!operation.hosts.empty() || !operation.not_hosts.empty()) return true;
+      }
+    }
+    return false;
+  }
+
   void Check(const AuthorizationPolicy& policy) {
     if (!HasHosts(policy)) return;
     Scope scope = ScopeOf(policy);
@@ -47,15 +56,6 @@ class Checker {
     std::vector<const Workload*> in_order;
     std::vector<const MeshService*> services;  // of targetRefs
   };
-
-  static bool HasHosts(const AuthorizationPolicy& policy) {
-    for (const AuthorizationPolicy::Rule& rule : policy.rules) {
-      for (const AuthorizationPolicy::Operation& operation : rule.to) {
-        if (!operation.hosts.empty() || !operation.not_hosts.empty()) return true;
-      }
-    }
-    return false;
-  }
 
   Scope ScopeOf(const AuthorizationPolicy& policy) {
     Scope scope;
@@ -277,9 +277,12 @@ class Checker {
 }  // namespace
 
 void Check(const Analysis& analysis, Reporter& reporter) {
-  if (!analysis.HasWorkloads()) return;
+  const auto& policies = analysis.model.authorization_policies;
+  // The names of all Services are a lot to collect for nobody.
+  if (!analysis.HasWorkloads() || std::none_of(policies.begin(), policies.end(), Checker::HasHosts))
+    return;
   Checker checker(analysis, reporter);
-  for (const AuthorizationPolicy& policy : analysis.model.authorization_policies) {
+  for (const AuthorizationPolicy& policy : policies) {
     checker.Check(policy);
   }
 }
