@@ -100,13 +100,29 @@ struct DumpedWorkload {
   std::vector<IpAddress> ips;
   std::vector<std::string> policies;  // "ns/name"
   bool has_waypoint = false;
+  std::string waypoint;  // the Service through which it is reached: "ns/host", or its address
+  std::string uid, network_gateway;
+  bool native_tunnel = false;  // it takes HBONE itself, no ztunnel does for it
+  bool host_network = false;
+  Span span;
+};
+struct DumpedService {
+  std::string ns, name, host, waypoint;
+  std::vector<IpAddress> vips;
+  std::vector<std::pair<int, int>> ports;  // to the endpoints' port; 0: it differs
+  struct Endpoint {
+    std::string workload_uid;
+    std::vector<std::pair<int, int>> ports;
+  };
+  std::vector<Endpoint> endpoints;
   Span span;
 };
 struct ZtunnelDump {
   std::string file;
   std::vector<DumpedWorkload> workloads;
   std::vector<DumpedPolicy> policies;
-  size_t services = 0;
+  std::vector<DumpedService> services;
+  std::set<std::string> served;  // "ns/name" of the pods whose traffic this one takes
   struct Identity {
     std::string identity;  // "spiffe://…"
     std::string state;     // "Available"
@@ -152,6 +168,8 @@ class DumpReader {
 
   // Of the Envoys that were added, in order.
   std::vector<DumpIdentity> Identities() const;
+  // The ztunnels that were added.
+  const std::vector<ZtunnelDump>& Ztunnels() const;
 
   // What was added, proxies in order. Parts of one proxy that istioctl printed into several files
   // of one folder are joined. `mesh` (may be null) links policies and rules with the manifests that

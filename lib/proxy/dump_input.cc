@@ -1,11 +1,13 @@
 #include "proxy/dump_input.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "base/json.h"
 #include "base/text.h"
 #include "proxy/emit.h"
+#include "proxy/ztunnel_objects.h"
 
 namespace meshproof {
 namespace {
@@ -21,8 +23,9 @@ Json OneElement(Json element) {
 
 // A pod with a proxy, as the dump's node describes it. Without the label that gives away a
 // ReplicaSet it keeps the workload's name.
-Json PodOf(const DumpIdentity& identity) {
+Json PodOf(const DumpIdentity& identity, const Labels& more) {
   Json labels = Json::MakeObject();
+  for (const auto& [key, value] : more) labels.Set(key, value);
   for (const auto& [key, value] : identity.labels) {
     if (key != "pod-template-hash") labels.Set(key, value);
   }
@@ -79,9 +82,13 @@ bool Names(const std::set<std::string>& names, const DumpIdentity& identity) {
 
 }  // namespace
 
+bool IsMadeForDumps(const SourceFile& file) {
+  return file.name() == kMadeFile;
+}
+
 bool IsFromDump(const Workload& workload) {
   return workload.object != nullptr && workload.object->file != nullptr &&
-         workload.object->file->name() == kMadeFile;
+         IsMadeForDumps(*workload.object->file);
 }
 
 bool DumpInput::Take(const std::string& path, const FileSystem& files) {
@@ -119,19 +126,30 @@ void DumpInput::TakeFrom(Load* load) {
   }
 }
 
-Load DumpInput::Complete(Load load) {
+Load DumpInput::Complete(Load load, bool with_ztunnels) {
   std::set<std::string> names;
+  KnownObjects known;
+  with_ztunnels &= !reader_.Ztunnels().empty();
   for (const auto& file : load.files) {
     for (const auto& document : file.documents) {
-      if (document.root() != nullptr) NoteWorkloads(*document.root(), &names);
+      if (document.root() == nullptr) continue;
+      NoteWorkloads(*document.root(), &names);
+      if (with_ztunnels) known.Note(*document.root());
     }
   }
+  std::optional<ZtunnelObjects> ztunnels;
+  if (with_ztunnels) ztunnels.emplace(reader_.Ztunnels(), known);
   std::string text;
+  std::set<std::string> dumped;
   for (const auto& identity : reader_.Identities()) {
-    if (identity.ns.empty() || identity.workload.empty() || Names(names, identity)) continue;
+    if (identity.ns.empty() || identity.workload.empty()) continue;
+    dumped.insert(identity.ns + "/" + identity.workload);
+    if (Names(names, identity)) continue;
     names.insert(identity.ns + "/" + identity.workload);
-    text += WriteJson(PodOf(identity)) + "\n";
+    const Labels served = ztunnels ? ztunnels->LabelsOf(identity.ns, identity.workload) : Labels();
+    text += WriteJson(PodOf(identity, served)) + "\n";
   }
+  if (ztunnels) text += ztunnels->Text(dumped);
   if (!text.empty()) load.files.push_back(ParseText(kMadeFile, std::move(text)));
   return load;
 }

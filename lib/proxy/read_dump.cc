@@ -86,6 +86,7 @@ struct DumpReader::Impl {
     bool whole = false;
     bool mode_known = false;
     bool lost_listeners = false, lost_clusters = false;
+    bool ztunnel = false;
     std::vector<std::pair<std::string, std::string>> labels;
     std::vector<DumpSource> sources;
   };
@@ -105,7 +106,7 @@ struct DumpReader::Impl {
       // What istioctl prints of one proxy comes in several files.
       Slot* slot = collected.whole ? nullptr : PartialOf(folder, parts);
       if (slot == nullptr) {
-        slots.push_back({NewProxy(), folder, collected.whole, false, false, false, {}, {}});
+        slots.push_back({NewProxy(), folder, collected.whole, false, false, false, false, {}, {}});
         slot = &slots.back();
       }
       if (parts.cut && !parts.sections.empty()) {
@@ -113,8 +114,10 @@ struct DumpReader::Impl {
         slot->lost_clusters |= parts.sections.back() == Section::kClusters;
       }
       DumpSource source{std::move(parts), file};
+      const size_t ztunnels = dumps.ztunnels.size();
       NodeFacts facts =
           ReadIdentity(source, {&context, &slot->proxy, &dumps.ztunnels, &dumps.diagnostics});
+      slot->ztunnel |= dumps.ztunnels.size() > ztunnels;
       slot->sources.push_back(std::move(source));
       slot->mode_known |= facts.mode_known;
       for (auto& label : facts.labels) slot->labels.push_back(std::move(label));
@@ -192,6 +195,10 @@ std::vector<DumpIdentity> DumpReader::Identities() const {
   return identities;
 }
 
+const std::vector<ZtunnelDump>& DumpReader::Ztunnels() const {
+  return impl_->dumps.ztunnels;
+}
+
 void DumpReader::AddText(std::string name, std::string text) {
   size_t first = text.find_first_not_of(" \t\r\n");
   bool json = first != std::string::npos && (text[first] == '{' || text[first] == '[');
@@ -256,11 +263,10 @@ Dumps DumpReader::Finish(std::shared_ptr<const Mesh> mesh) {
   for (auto& slot : impl_->slots) {
     const ProxyDump& proxy = slot.proxy;
     context.workload = context.FindWorkload(proxy.config->ns, proxy.config->workload);
-    size_t ztunnels = impl_->dumps.ztunnels.size();
     const bool all = ReadRest(
         slot.sources, {&context, &slot.proxy, &impl_->dumps.ztunnels, &impl_->dumps.diagnostics});
     slot.lost_listeners |= !all;
-    if (impl_->dumps.ztunnels.size() > ztunnels) continue;
+    if (slot.ztunnel) continue;
     // A file of another kind leaves nothing but what it is called.
     bool nothing = !proxy.has_bootstrap && !proxy.has_listeners && !proxy.has_routes &&
                    !proxy.has_clusters && !proxy.has_secrets;
