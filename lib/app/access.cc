@@ -261,7 +261,7 @@ Exit RunAccess(const AccessOptions& options, const Host& host) {
       options.question == AccessOptions::Question::kExposure ? PlanExposure(world, name)
       : options.question == AccessOptions::Question::kWhoCan ? PlanWhoCan(world, options)
                                                              : PlanWhatCan(world, options, name);
-  if (!plan.ok()) return Fail(host, plan.error());
+  if (!plan.ok()) return Fail(host, WithNamelessDumps(plan.error(), input.value()));
   std::vector<PortAccess> answers = AnswerAll(reasoner, plan.value());
   if (options.format == "json") {
     host.out << WriteJson(AccessJson(answers), 2) << "\n";

@@ -399,7 +399,9 @@ Exit RunCan(const CanOptions& options, const Host& host) {
   auto input = LoadInput(options.input, settings.value(), host);
   if (!input.ok()) return Fail(host, input.error());
   auto question = MakeCase(options, *input.value().mesh, settings.value(), host);
-  if (!question.ok()) return Fail(host, question.error());
+  if (!question.ok()) {
+    return Fail(host, WithNamelessDumps(question.error(), input.value()));
+  }
   World world(input.value().mesh, FromDumps(input.value()));
   auto verdict = world.Run(question.value(), World::Addresses::kUnknown, Detail::kTrace);
   if (!verdict.ok()) return Fail(host, verdict.error());

@@ -64,7 +64,9 @@ Exit RunDescribe(const DescribeOptions& options, const Host& host) {
   auto input = LoadInput(options.input, settings.value(), host);
   if (!input.ok()) return Fail(host, input.error());
   auto description = DescribeNamed(input.value(), options.workload);
-  if (!description.ok()) return Fail(host, description.error());
+  if (!description.ok()) {
+    return Fail(host, WithNamelessDumps(description.error(), input.value()));
+  }
   std::vector<const ProxyDump*> dumps = DumpsOf(input.value(), options.workload);
   if (options.format == "json") {
     Json out = DescriptionJson(description.value());

@@ -274,6 +274,19 @@ std::string DumpFiles(const Dumps& dumps) {
   return Join(files, ", ");
 }
 
+Error WithNamelessDumps(Error error, const Input& input) {
+  if (input.dumps == nullptr) return error;
+  std::vector<std::string> files;
+  for (const ProxyDump& dump : input.dumps->proxies) {
+    if (dump.config->workload.empty()) files.push_back(dump.file);
+  }
+  if (files.empty()) return error;
+  error.message += "\n  " + Join(files, ", ") + (files.size() > 1 ? " do" : " does") +
+                   " not say whose proxy it is, for want of the bootstrap section: take the whole "
+                   "config dump, or put `istioctl proxy-config bootstrap -o json` beside it";
+  return error;
+}
+
 void NoteUnusedDumps(const Input& input, std::string_view does, const Host& host) {
   if (input.dumps == nullptr) return;
   host.err << "note: " << does << "; what " << DumpFiles(*input.dumps) << " says is left out\n";

@@ -38,6 +38,8 @@ DumpedMesh FromDumps(const Input& input);
 
 // Names the dumps on `err`, of a command that does not ask them: `does` is "draws the manifests".
 void NoteUnusedDumps(const Input& input, std::string_view does, const Host& host);
+// An error about a name that was not found; where a dump does not say whose proxy it is, that too.
+Error WithNamelessDumps(Error error, const Input& input);
 // The dumps' names, joined.
 std::string DumpFiles(const Dumps& dumps);
 

@@ -117,11 +117,24 @@ struct DumpedService {
   std::vector<Endpoint> endpoints;
   Span span;
 };
+// What a waypoint's dump says of the mesh that it stands in.
+struct DumpedWaypoint {
+  std::string ns, gateway;  // its Gateway; "" where the dump does not say
+  std::string trust_domain;
+  struct Service {
+    std::string host;
+    std::vector<IpAddress> addresses;
+    std::vector<int> ports;
+  };
+  std::vector<Service> services;
+};
+
 struct ZtunnelDump {
   std::string file;
   std::vector<DumpedWorkload> workloads;
   std::vector<DumpedPolicy> policies;
   std::vector<DumpedService> services;
+  bool has_policies = false;     // the section of policies, which may be empty
   std::set<std::string> served;  // "ns/name" of the pods whose traffic this one takes
   struct Identity {
     std::string identity;  // "spiffe://…"
@@ -168,6 +181,8 @@ class DumpReader {
 
   // Of the Envoys that were added, in order.
   std::vector<DumpIdentity> Identities() const;
+  // The waypoints that were added, of what whole dumps say.
+  std::vector<DumpedWaypoint> Waypoints() const;
   // The ztunnels that were added.
   const std::vector<ZtunnelDump>& Ztunnels() const;
 

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "proxy/emit.h"
+#include "proxy/waypoint_objects.h"
 #include "proxy/ztunnel_objects.h"
 
 namespace meshproof {
@@ -126,15 +127,17 @@ void DumpInput::TakeFrom(Load* load) {
   }
 }
 
-Load DumpInput::Complete(Load load, bool with_ztunnels) {
+Load DumpInput::Complete(Load load, bool of_mesh) {
   std::set<std::string> names;
   KnownObjects known;
-  with_ztunnels &= !reader_.Ztunnels().empty();
+  std::vector<DumpedWaypoint> waypoints;
+  if (of_mesh) waypoints = reader_.Waypoints();
+  const bool with_ztunnels = of_mesh && !reader_.Ztunnels().empty();
   for (const auto& file : load.files) {
     for (const auto& document : file.documents) {
       if (document.root() == nullptr) continue;
       NoteWorkloads(*document.root(), &names);
-      if (with_ztunnels) known.Note(*document.root());
+      if (of_mesh) known.Note(*document.root());
     }
   }
   std::optional<ZtunnelObjects> ztunnels;
@@ -149,7 +152,17 @@ Load DumpInput::Complete(Load load, bool with_ztunnels) {
     const Labels served = ztunnels ? ztunnels->LabelsOf(identity.ns, identity.workload) : Labels();
     text += WriteJson(PodOf(identity, served)) + "\n";
   }
-  if (ztunnels) text += ztunnels->Text(dumped);
+  if (ztunnels) {
+    text += ztunnels->Text(dumped);
+    ztunnels->AddTo(&known);
+  }
+  text += ObjectsOfWaypoints(waypoints, known);
+  if (!waypoints.empty() && !with_ztunnels && !known.mesh_config) {
+    const std::string& domain = waypoints.front().trust_domain;
+    if (!domain.empty() && domain != "cluster.local") {
+      text += WriteJson(MadeMeshConfig(domain)) + "\n";
+    }
+  }
   if (!text.empty()) load.files.push_back(ParseText(kMadeFile, std::move(text)));
   return load;
 }

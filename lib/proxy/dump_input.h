@@ -22,9 +22,9 @@ class DumpInput {
   void TakeFrom(Load* load);
   bool any() const { return any_; }
 
-  // The load with pods for the proxies that it does not name; `with_ztunnels`: with all that the
-  // dumps of ztunnels say of the mesh beyond the manifests.
-  Load Complete(Load load, bool with_ztunnels);
+  // The load with pods for the proxies that it does not name; `of_mesh`: with what the dumps of
+  // ztunnels and waypoints say of the mesh beyond the manifests.
+  Load Complete(Load load, bool of_mesh);
   std::shared_ptr<const Dumps> Finish(std::shared_ptr<const Mesh> mesh);
 
  private:

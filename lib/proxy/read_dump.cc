@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <deque>
 
+#include "proxy/made_objects.h"
 #include "proxy/proxy_builder.h"
 
 namespace meshproof {
@@ -70,6 +71,19 @@ std::string TrustDomainOf(const ProxyConfig& config) {
     }
   }
   return "";
+}
+
+void AddServices(const WaypointMatcher& matcher, DumpedWaypoint* waypoint) {
+  for (const WaypointMatcher::Vip& vip : matcher.services) {
+    DumpedWaypoint::Service service;
+    service.addresses = vip.addresses;
+    for (const WaypointMatcher::Port& port : vip.ports) {
+      const std::string& chain = port.http_chain.empty() ? port.tcp_chain : port.http_chain;
+      if (service.host.empty()) service.host = std::string(WaypointHostOf(chain));
+      service.ports.push_back(static_cast<int>(port.port));
+    }
+    if (!service.host.empty()) waypoint->services.push_back(std::move(service));
+  }
 }
 
 Diagnostic NothingIn(Span span) {
@@ -193,6 +207,31 @@ std::vector<DumpIdentity> DumpReader::Identities() const {
     identities.push_back(std::move(identity));
   }
   return identities;
+}
+
+std::vector<DumpedWaypoint> DumpReader::Waypoints() const {
+  std::vector<DumpedWaypoint> waypoints;
+  for (const auto& slot : impl_->slots) {
+    const ProxyConfig& config = *slot.proxy.config;
+    if (config.mode != ProxyMode::kWaypoint || !slot.mode_known) continue;
+    DumpedWaypoint waypoint;
+    waypoint.ns = config.ns;
+    for (const auto& [key, value] : slot.labels) {
+      if (key == kGatewayNameLabel) waypoint.gateway = value;
+    }
+    // Read for this alone: the mesh that the rest is linked with is made of it.
+    ReadContext context(nullptr);
+    ProxyDump scratch = Impl::NewProxy();
+    std::vector<ZtunnelDump> none;
+    std::vector<Diagnostic> unused;
+    ReadRest(slot.sources, {&context, &scratch, &none, &unused});
+    waypoint.trust_domain = TrustDomainOf(*scratch.config);
+    for (const Listener& listener : scratch.config->listeners) {
+      if (listener.waypoint) AddServices(*listener.waypoint, &waypoint);
+    }
+    waypoints.push_back(std::move(waypoint));
+  }
+  return waypoints;
 }
 
 const std::vector<ZtunnelDump>& DumpReader::Ztunnels() const {

@@ -205,6 +205,7 @@ ZtunnelDump ReadZtunnel(const Node& node, const SourceFile& file) {
   dump.span = {&file, node.begin, node.end};
   ForEach(Field(&node, "workloads"),
           [&](const Node& entry) { dump.workloads.push_back(ReadWorkload(entry, file)); });
+  dump.has_policies = Field(&node, "policies") != nullptr;
   ForEach(Field(&node, "policies"), [&](const Node& entry) {
     DumpedPolicy policy;
     policy.ns = TextField(&entry, "namespace");

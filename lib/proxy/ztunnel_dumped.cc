@@ -68,6 +68,8 @@ std::string UnknownOf(const Mesh& mesh, const Workload& workload, const ZtunnelD
                       const Holding& holding) {
   const std::string who = workload.ns + "/" + workload.name;
   const DumpedWorkload& first = *holding.pods.front();
+  if (!dump.has_policies)
+    return "the policies of " + who + ": " + dump.file + " has no such section";
   for (const DumpedWorkload* pod : holding.pods) {
     if (!SameFacts(first, *pod)) {
       return "which pod of " + who + " is called: " + dump.file + " has other facts of " +
@@ -84,11 +86,13 @@ std::string UnknownOf(const Mesh& mesh, const Workload& workload, const ZtunnelD
            " has it in plaintext (protocol TCP); `drift` compares them";
   }
   const bool waypoint = mesh.WaypointFor(workload).waypoint != nullptr;
-  if (waypoint != first.has_waypoint) {
-    return "whether " + who + " has a waypoint: by " + dump.file +
-           (first.has_waypoint ? " it has " + first.waypoint : std::string(" it has none")) +
-           ", by the manifests " + (waypoint ? "it has one" : "it has none") +
-           "; `drift` compares them";
+  if (first.has_waypoint && !waypoint) {
+    return "the waypoint of " + who + ": by " + dump.file + " it is " + first.waypoint +
+           ", which neither the dumps nor the manifests know as its waypoint";
+  }
+  if (waypoint && !first.has_waypoint) {
+    return "whether " + who + " has a waypoint: by the manifests it has, by " + dump.file +
+           " it has none; `drift` compares them";
   }
   return "";
 }

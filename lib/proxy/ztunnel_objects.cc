@@ -9,29 +9,7 @@
 namespace meshproof {
 namespace {
 
-constexpr std::string_view kGatewayLabel = "gateway.networking.k8s.io/gateway-name";
 constexpr std::string_view kServedLabel = "meshproof.dump/service-";
-
-std::string ScalarOf(const Node* node) {
-  return node != nullptr && node->kind == NodeKind::kScalar ? std::string(node->text)
-                                                            : std::string();
-}
-
-Json ListOf(Json element) {
-  Json list = Json::MakeArray();
-  list.Append(std::move(element));
-  return list;
-}
-
-Json MetadataJson(const std::string& ns, const std::string& name, Json labels) {
-  return Json::MakeObject({{"name", name}, {"namespace", ns}, {"labels", std::move(labels)}});
-}
-
-Json ObjectJson(const char* api_version, const char* kind, Json metadata) {
-  Json out = Json::MakeObject({{"apiVersion", api_version}, {"kind", kind}});
-  out.Set("metadata", std::move(metadata));
-  return out;
-}
 
 bool SpeaksHbone(const DumpedWorkload& workload) {
   return EqualsIgnoreCase(workload.protocol, "HBONE");
@@ -40,42 +18,6 @@ bool SpeaksHbone(const DumpedWorkload& workload) {
 // Where a Service's port leads differs from pod to pod: they name it.
 std::string PortName(const std::string& label, int port) {
   return "p" + label.substr(kServedLabel.size()) + "-" + std::to_string(port);
-}
-
-bool IsKubernetesHost(const DumpedService& service) {
-  return service.host.starts_with(service.name + "." + service.ns + ".svc.");
-}
-
-Json GatewayJson(const std::string& ns, const std::string& name) {
-  Json labels = Json::MakeObject({{"istio.io/waypoint-for", "all"}});
-  Json out = ObjectJson("gateway.networking.k8s.io/v1", "Gateway",
-                        MetadataJson(ns, name, std::move(labels)));
-  Json everybody = Json::MakeObject({{"namespaces", Json::MakeObject({{"from", "All"}})}});
-  Json listener = Json::MakeObject({{"name", "mesh"}, {"port", 15008}, {"protocol", "HBONE"}});
-  listener.Set("allowedRoutes", std::move(everybody));
-  out.Set("spec", Json::MakeObject({{"gatewayClassName", "istio-waypoint"},
-                                    {"listeners", ListOf(std::move(listener))}}));
-  return out;
-}
-
-Json AddressesJson(const std::vector<IpAddress>& addresses) {
-  Json out = Json::MakeArray();
-  for (const IpAddress& address : addresses) out.Append(ToString(address));
-  return out;
-}
-
-Json PortsJson(const DumpedService& service, const std::string& label) {
-  Json ports = Json::MakeArray();
-  for (const auto& [port, target] : service.ports) {
-    Json entry = Json::MakeObject({{"name", "p" + std::to_string(port)}, {"port", port}});
-    if (target != 0) {
-      entry.Set("targetPort", target);
-    } else if (!label.empty()) {
-      entry.Set("targetPort", PortName(label, port));
-    }
-    ports.Append(std::move(entry));
-  }
-  return ports;
 }
 
 // The most frequent trust domain of the workloads; "" where it is the default one.
@@ -97,37 +39,7 @@ bool Alike(const DumpedWorkload& a, const DumpedWorkload& b) {
          a.native_tunnel == b.native_tunnel && a.service_account == b.service_account;
 }
 
-bool Holds(const std::set<std::string>& names, const std::string& ns, const std::string& name) {
-  return names.contains(ns + "/" + name) || names.contains("/" + name);
-}
-
 }  // namespace
-
-void KnownObjects::Note(const Node& node) {
-  if (!node.IsMapping()) return;
-  if (const Node* items = node.Find("items"); items != nullptr && items->IsSequence()) {
-    for (const Node& item : items->items()) Note(item);
-    return;
-  }
-  static const std::set<std::string_view> kControllers = {
-      "Deployment", "StatefulSet",           "DaemonSet",    "ReplicaSet", "Job", "CronJob",
-      "Pod",        "ReplicationController", "WorkloadEntry"};
-  const std::string kind = ScalarOf(node.Find("kind"));
-  const Node* metadata = node.Find("metadata");
-  if (metadata == nullptr || !metadata->IsMapping()) return;
-  const std::string name = ScalarOf(metadata->Find("name"));
-  const std::string full = ScalarOf(metadata->Find("namespace")) + "/" + name;
-  if (kControllers.contains(kind)) workloads.insert(full);
-  if (kind == "Pod") pods.insert(full);
-  if (kind == "Service") services.insert(full);
-  if (kind == "Gateway") gateways.insert(full);
-  mesh_config |= kind == "IstioOperator" || (kind == "ConfigMap" && name.starts_with("istio"));
-  if (kind != "ServiceEntry") return;
-  const Node* spec = node.Find("spec");
-  const Node* list = spec != nullptr && spec->IsMapping() ? spec->Find("hosts") : nullptr;
-  if (list == nullptr || !list->IsSequence()) return;
-  for (const Node& host : list->items()) hosts.insert(ScalarOf(&host));
-}
 
 bool SaysNativeOfAll(const ZtunnelDump& dump) {
   bool any = false;
@@ -183,7 +95,7 @@ void ZtunnelObjects::AddService(const DumpedService& service) {
   for (const auto& endpoint : service.endpoints) {
     Labels& labels = labels_[endpoint.workload_uid];
     if (of_waypoint) {
-      labels.emplace_back(kGatewayLabel, service.name);
+      labels.emplace_back(kGatewayNameLabel, service.name);
       continue;
     }
     labels.emplace_back(served.label, "true");
@@ -211,20 +123,13 @@ Labels ZtunnelObjects::LabelsOf(const std::string& ns, const std::string& worklo
 std::string ZtunnelObjects::Text(const std::set<std::string>& dumped) const {
   std::string text;
   const std::string domain = TrustDomainIn(dumps_);
-  if (!domain.empty() && !known_.mesh_config) {
-    Json map =
-        ObjectJson("v1", "ConfigMap", MetadataJson("istio-system", "istio", Json::MakeObject()));
-    map.Set("data", Json::MakeObject({{"mesh", "trustDomain: " + domain + "\n"}}));
-    text += WriteJson(map) + "\n";
-  }
+  if (!domain.empty() && !known_.mesh_config) text += WriteJson(MadeMeshConfig(domain)) + "\n";
   for (const auto& [ns, name] : waypoints_) {
-    if (Holds(known_.gateways, ns, name)) continue;
-    text += WriteJson(GatewayJson(ns, name)) + "\n";
+    if (!known_.HasGateway(ns, name)) text += WriteJson(MadeWaypoint(ns, name)) + "\n";
   }
   for (const Served& served : services_) {
     const DumpedService& service = *served.service;
-    const bool named = IsKubernetesHost(service) ? Holds(known_.services, service.ns, service.name)
-                                                 : known_.hosts.contains(service.host);
+    const bool named = known_.HasService(service.ns, service.name, service.host);
     if (!named) text += WriteJson(ServiceJson(served)) + "\n";
   }
   std::set<std::string> made = dumped;
@@ -246,28 +151,32 @@ void ZtunnelObjects::SetWaypoint(const std::string& destination, Json* labels) c
 
 Json ZtunnelObjects::ServiceJson(const Served& served) const {
   const DumpedService& service = *served.service;
-  Json selector = served.label.empty()
-                      ? Json::MakeObject({{std::string(kGatewayLabel), service.name}})
-                      : Json::MakeObject({{served.label, "true"}});
-  Json labels = Json::MakeObject();
-  SetWaypoint(service.waypoint, &labels);
-  Json metadata = MetadataJson(service.ns, service.name, std::move(labels));
-  Json spec = Json::MakeObject({{"ports", PortsJson(service, served.label)}});
-  if (!IsKubernetesHost(service)) {
-    spec.Set("hosts", ListOf(service.host));
-    if (!service.vips.empty()) spec.Set("addresses", AddressesJson(service.vips));
-    spec.Set("resolution", "STATIC");
-    spec.Set("workloadSelector", Json::MakeObject({{"labels", std::move(selector)}}));
-    Json object = ObjectJson("networking.istio.io/v1", "ServiceEntry", std::move(metadata));
-    object.Set("spec", std::move(spec));
-    return object;
+  MadeService made;
+  made.ns = service.ns;
+  made.name = service.name;
+  made.host = service.host;
+  made.addresses = service.vips;
+  for (const auto& [port, target] : service.ports) {
+    Json to = target != 0            ? Json(target)
+              : served.label.empty() ? Json(port)
+                                     : Json(PortName(served.label, port));
+    made.ports.emplace_back(port, std::move(to));
   }
-  spec.Set("clusterIP", service.vips.empty() ? "None" : ToString(service.vips.front()));
-  if (!service.vips.empty()) spec.Set("clusterIPs", AddressesJson(service.vips));
-  spec.Set("selector", std::move(selector));
-  Json object = ObjectJson("v1", "Service", std::move(metadata));
-  object.Set("spec", std::move(spec));
-  return object;
+  made.labels = Json::MakeObject();
+  SetWaypoint(service.waypoint, &made.labels);
+  made.selector = served.label.empty()
+                      ? Json::MakeObject({{std::string(kGatewayNameLabel), service.name}})
+                      : Json::MakeObject({{served.label, "true"}});
+  return MadeServiceObject(std::move(made));
+}
+
+void ZtunnelObjects::AddTo(KnownObjects* known) const {
+  for (const auto& [ns, name] : waypoints_) known->gateways.insert(ns + "/" + name);
+  for (const Served& served : services_) {
+    const DumpedService& service = *served.service;
+    known->services.insert(service.ns + "/" + service.name);
+    known->hosts.insert(service.host);
+  }
 }
 
 std::string ZtunnelObjects::Pods(const ZtunnelDump& dump,
@@ -300,7 +209,7 @@ Json ZtunnelObjects::PodJson(const DumpedWorkload& workload, bool captured, bool
   const Labels served = found == labels_.end() ? Labels() : found->second;
   Json labels = Json::MakeObject();
   for (const auto& [key, value] : served) labels.Set(key, value);
-  const bool waypoint = FindLabel(served, kGatewayLabel) != nullptr;
+  const bool waypoint = FindLabel(served, kGatewayNameLabel) != nullptr;
   const bool sidecar = !waypoint && !captured && !EqualsIgnoreCase(workload.protocol, "TCP");
   if (waypoint) labels.Set("gateway.istio.io/managed", "istio.io-mesh-controller");
   if (!sidecar && !waypoint) {
@@ -308,22 +217,23 @@ Json ZtunnelObjects::PodJson(const DumpedWorkload& workload, bool captured, bool
     labels.Set("sidecar.istio.io/inject", "false");
   }
   SetWaypoint(workload.waypoint, &labels);
-  Json metadata = MetadataJson(workload.ns, workload.name, std::move(labels));
+  Json metadata = MadeMetadata(workload.ns, workload.name, std::move(labels));
   if (sidecar) {
     metadata.Set("annotations", Json::MakeObject({{"sidecar.istio.io/status", "{}"}}));
   }
   if (owned) {
-    metadata.Set("ownerReferences", ListOf(Json::MakeObject({{"apiVersion", "apps/v1"},
-                                                             {"kind", "ReplicaSet"},
-                                                             {"name", workload.workload}})));
+    metadata.Set("ownerReferences", MadeList(Json::MakeObject({{"apiVersion", "apps/v1"},
+                                                               {"kind", "ReplicaSet"},
+                                                               {"controller", true},
+                                                               {"name", workload.workload}})));
   }
   Json container = Json::MakeObject({{"name", "app"}, {"ports", NamedPorts(workload)}});
   Json spec = Json::MakeObject(
       {{"serviceAccountName",
         workload.service_account.empty() ? std::string("default") : workload.service_account},
-       {"containers", ListOf(std::move(container))}});
+       {"containers", MadeList(std::move(container))}});
   if (workload.host_network) spec.Set("hostNetwork", true);
-  Json pod = ObjectJson("v1", "Pod", std::move(metadata));
+  Json pod = MadeObject("v1", "Pod", std::move(metadata));
   pod.Set("spec", std::move(spec));
   if (workload.ips.empty()) return pod;
   Json status = Json::MakeObject({{"podIP", ToString(workload.ips.front())}});

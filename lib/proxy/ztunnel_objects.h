@@ -8,17 +8,9 @@
 
 #include "base/json.h"
 #include "proxy/dump.h"
-#include "source/node.h"
+#include "proxy/made_objects.h"
 
 namespace meshproof {
-
-// What manifests name, as far as a ztunnel's dump could name it too.
-struct KnownObjects {
-  std::set<std::string> workloads, pods, services, gateways;  // "ns/name", "/name" without one
-  std::set<std::string> hosts;                                // of ServiceEntries
-  bool mesh_config = false;
-  void Note(const Node& node);  // a document, or a list of objects
-};
 
 // Whether a ztunnel takes the workload's traffic. Of those that speak HBONE themselves
 // (nativeTunnel) it does where it says so, or where all do: the first istiods with ambient wrote
@@ -36,6 +28,8 @@ class ZtunnelObjects {
   ZtunnelObjects(const std::vector<ZtunnelDump>& dumps, const KnownObjects& known);
 
   std::string Text(const std::set<std::string>& dumped) const;
+  // Adds the Services and Gateways.
+  void AddTo(KnownObjects* known) const;
   // The labels by which the Services select a workload or one of its pods.
   Labels LabelsOf(const std::string& ns, const std::string& workload) const;
 

@@ -131,13 +131,18 @@ Result<std::vector<Target>> ServiceTargets(const Mesh& mesh, const Case& questio
     targets.push_back({&workload, service, port, target_port});
   }
   // What lies outside the mesh can still have a waypoint before it.
-  if (targets.empty() && caller != nullptr && caller->mode == ProxyMode::kAmbient &&
-      mesh.WaypointFor(*service).waypoint != nullptr) {
+  const bool waypoint = targets.empty() && mesh.WaypointFor(*service).waypoint != nullptr;
+  const bool ambient = caller != nullptr && caller->mode == ProxyMode::kAmbient;
+  const bool unknown = caller == nullptr || caller->mode == ProxyMode::kNone;
+  if (waypoint && (ambient || (unknown && question.from_identity))) {
     targets.push_back({nullptr, service, port, number});
   }
   if (targets.empty()) {
     return Error{"Service " + service->host + " leads to no workload of the input on port " +
-                 std::to_string(number)};
+                 std::to_string(number) +
+                 (waypoint && unknown ? ", and its waypoint takes only callers with an identity: "
+                                        "give one (can: --principal; meshtest: from.identity)"
+                                      : "")};
   }
   return targets;
 }

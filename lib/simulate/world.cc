@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "mesh/workload_name.h"
+#include "proxy/dump_input.h"
 #include "proxy/trust_domain.h"
 #include "simulate/approach.h"
 #include "simulate/case.h"
@@ -333,6 +334,17 @@ struct World::Impl {
     const MeshService* service = cluster ? mesh->FindService(cluster->host) : nullptr;
     const MeshServicePort* port = service != nullptr ? service->FindPort(cluster->port) : nullptr;
     if (port == nullptr || service->external) return at_proxy;
+    if (service->workloads.empty() && service->object->file != nullptr &&
+        IsMadeForDumps(*service->object->file)) {
+      // A waypoint's dump names Services and nothing behind them.
+      Step step;
+      step.hop = hop;
+      step.stage = Stage::kAllow;
+      step.text = "as far as " + NameOf(proxy) + " is concerned: what stands behind " +
+                  service->host + " is not in the dump";
+      if (detail == Detail::kTrace) at_proxy.steps.push_back(std::move(step));
+      return at_proxy;
+    }
     for (const BackendTlsPolicy& policy : mesh->model().backend_tls_policies) {
       if (policy.meta.ns != service->ns || proxy.mode != ProxyMode::kGateway) continue;
       const bool targets =
