@@ -38,7 +38,9 @@ void KnownObjects::Note(const Node& node) {
   if (kind == "Pod") pods.insert(full);
   if (kind == "Service") services.insert(full);
   if (kind == "Gateway") gateways.insert(full);
-  mesh_config |= kind == "IstioOperator" || (kind == "ConfigMap" && name.starts_with("istio"));
+  const Node* data = kind == "ConfigMap" ? node.Find("data") : nullptr;
+  mesh_config |= kind == "IstioOperator" ||
+                 (data != nullptr && data->IsMapping() && data->Find("mesh") != nullptr);
   if (kind != "ServiceEntry") return;
   const Node* spec = node.Find("spec");
   const Node* list = spec != nullptr && spec->IsMapping() ? spec->Find("hosts") : nullptr;
