@@ -8,7 +8,7 @@
 #include "app/memory_files.h"
 #include "base/json.h"
 
-namespace meshproof {
+namespace meshproof::ztunnel_dump_test {
 namespace {
 
 bool Says(const std::string& text, const std::string& part) {
@@ -233,4 +233,4 @@ TEST_CASE("every command says what it makes of a ztunnel's dump") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::ztunnel_dump_test

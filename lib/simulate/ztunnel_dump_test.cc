@@ -12,7 +12,7 @@
 #include "simulate/ztunnel_dump_testing.h"
 #include "source/source.h"
 
-namespace meshproof {
+namespace meshproof::ztunnel_dump_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -159,4 +159,4 @@ TEST_CASE("a ztunnel's dump answers as the manifests that it was made of") {
 }
 
 }  // namespace
-}  // namespace meshproof
+}  // namespace meshproof::ztunnel_dump_test
