@@ -7,6 +7,8 @@
 
 #include "app/memory_files.h"
 #include "base/json.h"
+#include "proxy/compile.h"
+#include "proxy/emit.h"
 
 namespace meshproof::ztunnel_dump_test {
 namespace {
@@ -182,6 +184,113 @@ TEST_CASE("can: an old ztunnel's dump, with its note") {
   const Ran ran = Run({"can", "--from", "shop/sleep", "--to", "web.shop:80", "z.json"}, files);
   CHECK_MESSAGE(ran.status == 0, (ran.out + ran.err));
   CHECK(Says(ran.err, "they are taken for ambient"));
+}
+
+const std::string kBehind =
+    "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {istio.io/dataplane-mode: "
+    "ambient}}\n"
+    "---\napiVersion: v1\nkind: Service\nmetadata: {name: db, namespace: shop, labels: "
+    "{istio.io/use-waypoint: wp}}\nspec: {selector: {app: db}, clusterIP: 10.96.0.2, ports: "
+    "[{name: "
+    "http, port: 80, targetPort: 8080}]}\n"
+    "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: db, namespace: shop}\nspec: "
+    "{template: {metadata: {labels: {app: db}}, spec: {containers: [{name: c, image: i}]}}}\n"
+    "---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: wp, "
+    "namespace: shop}\nspec: {gatewayClassName: istio-waypoint, listeners: [{name: mesh, port: "
+    "15008, protocol: HBONE}]}\n"
+    "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: reads, "
+    "namespace: shop}\nspec: {targetRefs: [{kind: Service, group: '', name: db}], rules: [{from: "
+    "[{source: {principals: [cluster.local/ns/shop/sa/sleep]}}], to: [{operation: {methods: "
+    "[GET]}}]}]}\n";
+
+std::string WaypointDump() {
+  Load load;
+  load.files.push_back(ParseText("mesh.yaml", kBehind));
+  const auto mesh = Mesh::Build(DecodeModel(std::move(load), {}));
+  const Workload* waypoint = mesh->FindWorkload("shop", "wp");
+  REQUIRE(waypoint != nullptr);
+  return WriteJson(EmitConfigDump(*Compiler(mesh).Compile(*waypoint)));
+}
+
+TEST_CASE("can: a waypoint's dump alone, and with a ztunnel's behind it") {
+  MemoryFiles files;
+  files.Put("w.json", WaypointDump());
+  files.Put("z.json", Dump());
+  const std::vector<std::string> put = {"--principal", "spiffe://cluster.local/ns/shop/sa/sleep",
+                                        "-X", "PUT"};
+  CheckRows({{"outside", "db.shop:80", kAsSleep, 0, "as far as shop/wp is concerned"},
+             {"outside", "db.shop:80", put, 1, "DENY 403"},
+             {"outside", "db.shop:80", kAsBad, 1, "DENY 403"}},
+            files, {"w.json"});
+  // Without an identity nobody passes a waypoint, and behind it nothing is known.
+  const Ran nobody = Run({"can", "--from", "outside", "--to", "db.shop:80", "w.json"}, files);
+  CHECK(nobody.status == 2);
+  CHECK_MESSAGE(Says(nobody.err, "give one (can: --principal"), nobody.err);
+  CheckRows({{"shop/sleep", "db.shop:80", {}, 0, "ambient shop/db:8080"},
+             {"shop/sleep", "db.shop:80", {"-X", "PUT"}, 1, "shop/wp"},
+             {"shop/open", "db.shop:80", {}, 1, "DENY 403"}},
+            files, {"w.json", "z.json"});
+}
+
+TEST_CASE("a ztunnel's dump that is cut answers nothing that it lost") {
+  const std::string whole = Dump();
+  MemoryFiles files;
+  files.Put("cut.json", whole.substr(0, whole.find("\"policies\":")));
+  Ran ran = Run({"can", "--from", "shop/sleep", "--to", "shop/open:8080", "cut.json"}, files);
+  CHECK(ran.status >= 2);
+  CHECK_FALSE(Says(ran.out, "ALLOW"));
+  CHECK(Says(ran.err, "cut.json:"));
+  std::string without = whole;
+  without.replace(without.find("\"policies\":"), 11, "\"others\":");
+  files.Put("without.json", without);
+  ran = Run({"can", "--from", "shop/sleep", "--to", "shop/open:8080", "without.json"}, files);
+  CHECK(ran.status == 3);
+  CHECK_MESSAGE(Says(ran.out, "has no such section"), ran.out);
+}
+
+TEST_CASE("a dump that does not say whose it is says what to add") {
+  MemoryFiles files;
+  files.Put("l.json",
+            R"({"configs":[{"@type":"type.googleapis.com/envoy.admin.v3.ListenersConfigDump",
+                "dynamic_listeners":[]}]})");
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"can", "--from", "outside", "--to", "shop/web:80", "l.json"},
+        {"exposure", "shop/web", "l.json"},
+        {"describe", "shop/web", "l.json"}}) {
+    const Ran ran = Run(words, files);
+    CHECK(ran.status == 2);
+    CHECK_MESSAGE(Says(ran.err, "l.json does not say whose proxy it is"), ran.err);
+  }
+}
+
+TEST_CASE("what stands for a dump's proxy is nobody's manifest") {
+  MemoryFiles files;
+  files.Put("w.json", WaypointDump());
+  const Ran found = Run({"analyze", "w.json"}, files);
+  CHECK_MESSAGE(!Says(found.out, "(the dumps' proxies)"), found.out);
+  Load load;
+  load.files.push_back(ParseText(
+      "mesh.yaml",
+      "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\nspec: "
+      "{template: {metadata: {labels: {app: web, sidecar.istio.io/inject: 'true'}}, spec: "
+      "{containers: [{name: c, image: i}]}}}\n"
+      "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: none, "
+      "namespace: shop}\nspec: {}\n"));
+  const auto mesh = Mesh::Build(DecodeModel(std::move(load), {}));
+  files.Put("s.json",
+            WriteJson(EmitConfigDump(*Compiler(mesh).Compile(*mesh->FindWorkload("shop", "web")))));
+  CHECK(Says(Run({"describe", "shop/web", "s.json"}, files).out, "no manifest speaks of it"));
+  CHECK(Run({"compile", "shop/web", "s.json"}, files).status == 2);
+  CHECK(Says(Run({"graph", "s.json"}, files).err, "what s.json says is left out"));
+  // Against a mesh without the policy: what the proxy runs is the old side, not what a pod without
+  // policies would.
+  files.Put("open.yaml",
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\nspec: "
+            "{template: {metadata: {labels: {app: web, sidecar.istio.io/inject: 'true'}}, spec: "
+            "{containers: [{name: c, image: i}]}}}\n");
+  const Ran diff = Run({"diff", "s.json", "open.yaml"}, files);
+  CHECK(diff.status == 1);
+  CHECK_MESSAGE(Says(diff.out, "newly allowed"), diff.out);
 }
 
 TEST_CASE("every command says what it makes of a ztunnel's dump") {

@@ -149,7 +149,11 @@ Load DumpInput::Complete(Load load, bool of_mesh) {
     dumped.insert(identity.ns + "/" + identity.workload);
     if (Names(names, identity)) continue;
     names.insert(identity.ns + "/" + identity.workload);
-    const Labels served = ztunnels ? ztunnels->LabelsOf(identity.ns, identity.workload) : Labels();
+    Labels served = ztunnels ? ztunnels->LabelsOf(identity.ns, identity.workload) : Labels();
+    if (of_mesh && identity.mode == ProxyMode::kWaypoint &&
+        FindLabel(identity.labels, kGatewayNameLabel) == nullptr) {
+      served.emplace_back(kGatewayNameLabel, identity.workload);
+    }
     text += WriteJson(PodOf(identity, served)) + "\n";
   }
   if (ztunnels) {

@@ -219,6 +219,7 @@ std::vector<DumpedWaypoint> DumpReader::Waypoints() const {
     for (const auto& [key, value] : slot.labels) {
       if (key == kGatewayNameLabel) waypoint.gateway = value;
     }
+    if (waypoint.gateway.empty()) waypoint.gateway = config.workload;
     // Read for this alone: the mesh that the rest is linked with is made of it.
     ReadContext context(nullptr);
     ProxyDump scratch = Impl::NewProxy();
