@@ -220,7 +220,7 @@ struct World::Impl {
     with_identity.from_identity = "spiffe://" + mesh->config().trust_domain + "/ns/" + caller.ns +
                                   "/sa/" + caller.service_account;
     auto secured = RunOneWay(with_identity, addresses, detail);
-    if (!secured.ok() || SameAnswer(plain.value(), secured.value())) return plain;
+    if (!secured.ok() || SayTheSame(plain.value(), secured.value())) return plain;
     Verdict verdict = Undetermined("whether " + NameOf(caller) +
                                    " has a proxy, and so an identity, which the dump does not say; "
                                    "say --tls plaintext or --principal " +
