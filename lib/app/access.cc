@@ -204,7 +204,8 @@ std::vector<PortAccess> AnswerAll(const Reasoner& reasoner, const Plan& plan) {
       for (const InboundPort& declared : mesh.InboundPorts(workload)) {
         if (declared.port == port) access.protocol = std::string(ToString(declared.protocol));
       }
-      if (workload.mode == ProxyMode::kSidecar) {
+      const bool known = reasoner.world().Unknown(workload).empty();
+      if (workload.mode == ProxyMode::kSidecar && known) {
         const ProxyConfig& proxy = reasoner.world().Proxy(workload).proxy();
         access.mtls = proxy.from_dump
                           ? ModeIn(proxy, static_cast<uint32_t>(port), port == other)
