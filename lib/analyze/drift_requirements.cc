@@ -1,10 +1,10 @@
 // jwt_authn's own rules: which provider is asked for which request, what a missing or a bad token
 // means there, what becomes of CORS preflights (envoy-facts section 2). Filters that are written
 // alike, issuers standing for the names of providers, decide alike. Of others requests are asked,
-// without a token, with one that nobody signed, and with a good one of each issuer; as only the
-// issuers themselves can sign, both filters are asked with a key of ours in place of their keys.
-// The first request that gets two answers is the evidence, and so is one whose claims only one side
-// hands on.
+// without a token, with one that nobody signed, with a good one of each issuer, and with those of
+// two issuers at once; as only the issuers themselves can sign, both filters are asked with a key
+// of ours in place of their keys. The first request that gets two answers is the evidence, and so
+// is one whose claims only one side hands on.
 
 #include <algorithm>
 #include <map>
@@ -138,6 +138,36 @@ ProxyRequest Preflight() {
   return request;
 }
 
+// Tokens of two issuers in one request, where they are looked for in two places: what is asked of
+// all is told from what is asked of any only so.
+void AddPairs(const std::vector<JwtProvider>& providers, const std::vector<ProxyRequest>& shapes,
+              int64_t now, std::vector<Question>* questions) {
+  constexpr size_t kMostProviders = 8;  // of more the pairs outweigh what they could show
+  const size_t count = std::min(providers.size(), kMostProviders);
+  for (size_t i = 0; i < count; ++i) {
+    for (size_t j = 0; j < count; ++j) {
+      const JwtProvider& a = providers[i];
+      const JwtProvider& b = providers[j];
+      ProxyRequest scratch;
+      if (i == j || PlaceToken(a, "", &scratch) == PlaceToken(b, "", &scratch)) continue;
+      for (const ProxyRequest& shape : shapes) {
+        for (const bool both_good : {true, false}) {
+          if (both_good && j < i) continue;
+          Question pair{shape, "with good tokens of `" + a.issuer + "` and `" + b.issuer + "`",
+                        false};
+          if (!both_good) {
+            pair.token = "with a good token of `" + a.issuer + "` and one of `" + b.issuer +
+                         "` that somebody else signed";
+          }
+          PlaceToken(a, TokenFor(a, now, kSecret), &pair.request);
+          PlaceToken(b, TokenFor(b, now, both_good ? kSecret : kForeignSecret), &pair.request);
+          questions->push_back(std::move(pair));
+        }
+      }
+    }
+  }
+}
+
 std::vector<Question> QuestionsFor(const JwtFilter& expected, const JwtFilter& got, int64_t now) {
   std::vector<ProxyRequest> shapes = Shapes(expected);
   for (ProxyRequest& shape : Shapes(got)) shapes.push_back(std::move(shape));
@@ -161,6 +191,7 @@ std::vector<Question> QuestionsFor(const JwtFilter& expected, const JwtFilter& g
       questions.push_back(std::move(good));
     }
   }
+  AddPairs(expected.providers, shapes, now, &questions);
   return questions;
 }
 

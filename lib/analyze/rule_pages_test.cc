@@ -79,7 +79,7 @@ std::multiset<int> FoundLines(const std::string& text, const Rule& rule,
   load.files.push_back(ParseText("mesh.yaml", text));
   DumpInput dumps;
   dumps.TakeFrom(&load);
-  auto mesh = Mesh::Build(DecodeModel(dumps.Complete(std::move(load)), {}));
+  auto mesh = Mesh::Build(DecodeModel(dumps.Complete(std::move(load), false), {}));
   World world(mesh);
   AnalyzeOptions options;
   if (dumps.any()) options.dumps = dumps.Finish(mesh);

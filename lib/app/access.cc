@@ -161,6 +161,27 @@ Result<Plan> PlanWhatCan(const World& world, const AccessOptions& options,
   return plan;
 }
 
+// The mode that a dump's chains for a port come to; "" where there are none.
+std::string ModeIn(const ProxyConfig& proxy, uint32_t port, bool other) {
+  bool plaintext = false, certificate = false;
+  for (const uint32_t wanted : {other ? 0U : port, 0U}) {
+    for (const Listener& listener : proxy.listeners) {
+      if (!listener.original_dst) continue;
+      for (const FilterChain& chain : listener.filter_chains) {
+        if (chain.match.destination_port != wanted) continue;
+        const bool asks = chain.tls && chain.tls->require_client_certificate;
+        (asks ? certificate : plaintext) = true;
+      }
+    }
+    if (plaintext || certificate) break;
+  }
+  if (!plaintext && !certificate) return "";
+  const MtlsMode mode = !plaintext    ? MtlsMode::kStrict
+                        : certificate ? MtlsMode::kPermissive
+                                      : MtlsMode::kDisable;
+  return std::string(ToString(mode));
+}
+
 std::vector<PortAccess> AnswerAll(const Reasoner& reasoner, const Plan& plan) {
   const Mesh& mesh = reasoner.world().mesh();
   Ways ways = GatewayWays(reasoner.world());
@@ -183,8 +204,12 @@ std::vector<PortAccess> AnswerAll(const Reasoner& reasoner, const Plan& plan) {
       for (const InboundPort& declared : mesh.InboundPorts(workload)) {
         if (declared.port == port) access.protocol = std::string(ToString(declared.protocol));
       }
-      if (workload.mode == ProxyMode::kSidecar) {
-        access.mtls = std::string(ToString(mesh.MtlsFor(workload).ForPort(port).mode));
+      const bool known = reasoner.world().Unknown(workload).empty();
+      if (workload.mode == ProxyMode::kSidecar && known) {
+        const ProxyConfig& proxy = reasoner.world().Proxy(workload).proxy();
+        access.mtls = proxy.from_dump
+                          ? ModeIn(proxy, static_cast<uint32_t>(port), port == other)
+                          : std::string(ToString(mesh.MtlsFor(workload).ForPort(port).mode));
       }
       if (workload.mode == ProxyMode::kAmbient) {
         const ZtunnelConfig& ztunnel = reasoner.world().Ztunnel();
@@ -231,13 +256,13 @@ Exit RunAccess(const AccessOptions& options, const Host& host) {
   }
   auto input = LoadInput(input_options, settings.value(), host);
   if (!input.ok()) return Fail(host, input.error());
-  World world(input.value().mesh, DumpedProxies(input.value()));
+  World world(input.value().mesh, FromDumps(input.value()));
   Reasoner reasoner(world, BudgetOf(settings.value()));
   Result<Plan> plan =
       options.question == AccessOptions::Question::kExposure ? PlanExposure(world, name)
       : options.question == AccessOptions::Question::kWhoCan ? PlanWhoCan(world, options)
                                                              : PlanWhatCan(world, options, name);
-  if (!plan.ok()) return Fail(host, plan.error());
+  if (!plan.ok()) return Fail(host, WithNamelessDumps(plan.error(), input.value()));
   std::vector<PortAccess> answers = AnswerAll(reasoner, plan.value());
   if (options.format == "json") {
     host.out << WriteJson(AccessJson(answers), 2) << "\n";

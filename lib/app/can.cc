@@ -393,39 +393,18 @@ Result<Case> MakeCase(const CanOptions& options, const Mesh& mesh, const Setting
   return Asker(options, mesh, settings, host).Ask();
 }
 
-namespace {
-
-// What a ztunnel was sent stands in its dump, which no question is asked of: an answer out of the
-// manifests would not be the dump's.
-void LeaveOpenBehindZtunnel(const Dumps* dumps, Verdict* verdict) {
-  if (dumps == nullptr || dumps->ztunnels.empty()) return;
-  const auto& hops = verdict->hops;
-  const bool met = std::any_of(hops.begin(), hops.end(),
-                               [](const Hop& hop) { return hop.mode == ProxyMode::kAmbient; });
-  if (!met) return;
-  Verdict open;
-  open.outcome = Outcome::kUndetermined;
-  open.missing = {"what ztunnel was sent: its dump " + dumps->ztunnels.front().file +
-                  " is compared with manifests (`drift`) and not asked; without the dump the "
-                  "manifests answer"};
-  open.steps = std::move(verdict->steps);
-  open.hops = std::move(verdict->hops);
-  *verdict = std::move(open);
-}
-
-}  // namespace
-
 Exit RunCan(const CanOptions& options, const Host& host) {
   auto settings = LoadSettings(host, options.input.config);
   if (!settings.ok()) return Fail(host, settings.error());
   auto input = LoadInput(options.input, settings.value(), host);
   if (!input.ok()) return Fail(host, input.error());
   auto question = MakeCase(options, *input.value().mesh, settings.value(), host);
-  if (!question.ok()) return Fail(host, question.error());
-  World world(input.value().mesh, DumpedProxies(input.value()));
+  if (!question.ok()) {
+    return Fail(host, WithNamelessDumps(question.error(), input.value()));
+  }
+  World world(input.value().mesh, FromDumps(input.value()));
   auto verdict = world.Run(question.value(), World::Addresses::kUnknown, Detail::kTrace);
   if (!verdict.ok()) return Fail(host, verdict.error());
-  LeaveOpenBehindZtunnel(input.value().dumps.get(), &verdict.value());
   if (options.format == "json") {
     Json out = Json::MakeObject({{"version", 1}});
     Json answer = VerdictJson(verdict.value());

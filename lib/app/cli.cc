@@ -69,8 +69,8 @@ void AddSettings(CLI::App* app, InputOptions* input) {
   AddText(app, "--config", &input->config, "FILE",
           "settings, in place of the nearest .meshproof.yaml");
   AddTexts(app, "--dump", &input->dumps, "FILE",
-           "what a proxy runs: Envoy's config dump or istioctl proxy-config's output, in place of "
-           "what istiod would push; repeatable");
+           "what a proxy runs: Envoy's config dump, istioctl proxy-config's output or a ztunnel's "
+           "dump, in place of what istiod would push; repeatable");
   app->add_flag("--keep-invalid", input->keep_invalid,
                 "compile objects that the API server would refuse");
 }

@@ -1,7 +1,10 @@
 #include "app/compile.h"
 
+#include <algorithm>
+
 #include "proxy/compile.h"
 #include "proxy/dump.h"
+#include "proxy/dump_input.h"
 #include "proxy/emit.h"
 #include "proxy/ztunnel.h"
 #include "report/parts.h"
@@ -38,6 +41,25 @@ void Print(const Json& emitted, const std::string& format, const Host& host) {
   host.out << (format == "json" ? WriteJson(out, 2) + "\n" : WriteYaml(out));
 }
 
+bool OnlyFromDumps(const Model& model) {
+  return std::all_of(model.files.begin(), model.files.end(), [](const ParsedFile& file) {
+    return file.documents.empty() || IsMadeForDumps(*file.file);
+  });
+}
+
+// What the dump's ztunnel was sent, in the form of what istiod sends.
+Exit NormaliseZtunnel(const CompileOptions& options, const Host& host) {
+  DumpInput dump;
+  if (auto added = dump.Add(*options.from_dump, host.files); !added.ok()) {
+    return Fail(host, added.error());
+  }
+  const auto model = DecodeModel(dump.Complete(Load(), true), ModelOptions());
+  const auto mesh = Mesh::Build(model);
+  const auto dumps = dump.Finish(mesh);
+  Print(EmitZtunnel(ZtunnelConfig(*mesh, dumps->ztunnels)), options.format, host);
+  return dumps->diagnostics.empty() ? Exit::kOk : Exit::kUnusable;
+}
+
 // The dump's proxies in the form that compiled ones have.
 Exit Normalise(const CompileOptions& options, const Host& host) {
   auto text = host.files.Read(*options.from_dump);
@@ -56,6 +78,10 @@ Exit Normalise(const CompileOptions& options, const Host& host) {
   for (const auto& dump : dumps.proxies) {
     std::string name = dump.config->ns + "/" + dump.config->workload;
     if (options.workload.empty() || options.workload == name) chosen.push_back(&dump);
+  }
+  if (chosen.empty() && !dumps.ztunnels.empty() &&
+      (options.workload.empty() || options.workload == "ztunnel")) {
+    return NormaliseZtunnel(options, host);
   }
   if (chosen.empty()) {
     return Fail(host, Error{options.workload.empty()
@@ -86,12 +112,25 @@ Exit RunCompile(const CompileOptions& options, const Host& host) {
   auto input = LoadInput(options.input, settings.value(), host);
   if (!input.ok()) return Fail(host, input.error());
   Exit done = input.value().broken ? Exit::kUnusable : Exit::kOk;
+  NoteUnusedDumps(input.value(),
+                  "`compile` prints what istiod sends by the manifests "
+                  "(`--from-dump FILE`: what a proxy runs)",
+                  host);
   if (options.workload == "ztunnel") {
+    if (input.value().model->objects == 0 || OnlyFromDumps(*input.value().model)) {
+      return Fail(host, Error{"no manifests: `compile --from-dump FILE` prints what a ztunnel was "
+                              "sent by its dump"});
+    }
     Print(EmitZtunnel(ZtunnelConfig(*input.value().mesh)), options.format, host);
     return done;
   }
   auto workload = ProxyOf(*input.value().mesh, options.workload);
   if (!workload.ok()) return Fail(host, workload.error());
+  if (IsFromDump(*workload.value())) {
+    return Fail(host, Error{options.workload + " is known from " + DumpFiles(*input.value().dumps) +
+                            " alone: `compile` prints what istiod sends by the manifests, " +
+                            "`compile --from-dump FILE` what a proxy runs"});
+  }
 
   Compiler compiler(input.value().mesh);
   auto proxy = compiler.Compile(*workload.value());

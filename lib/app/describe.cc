@@ -2,18 +2,39 @@
 
 #include <algorithm>
 
+#include "proxy/dump_input.h"
 #include "proxy/dump_list.h"
 #include "report/description.h"
 
 namespace meshproof {
 namespace {
 
-Result<Description> DescribeNamed(const Mesh& mesh, const std::string& text) {
+// Without manifests nothing but what the dump says: not even that there are no policies.
+void KeepToDump(const std::string& files, Description* description) {
+  description->known_from = files;
+  description->ports.clear();
+  description->policies.clear();
+  description->jwt.clear();
+  description->routes.clear();
+  description->unprotected.clear();
+  description->ambient.reset();
+}
+
+Result<Description> DescribeNamed(const Input& input, const std::string& text) {
+  const Mesh& mesh = *input.mesh;
   auto name = ParseWorkloadName(text);
   if (!name.ok()) return name.error();
   auto workload = FindWorkload(mesh, name.value().name);
   if (!workload.ok()) return workload.error();
-  Description description = Describe(mesh, *workload.value());
+  Description description = Describe(mesh, *workload.value(), FromDumps(input).ztunnel);
+  if (IsFromDump(*workload.value()) && workload.value()->mode != ProxyMode::kAmbient) {
+    KeepToDump(DumpFiles(*input.dumps), &description);
+    return description;
+  }
+  if (description.ztunnel != nullptr && workload.value()->mode == ProxyMode::kAmbient) {
+    const std::string& unknown = description.ztunnel->For(*workload.value()).unknown;
+    if (!unknown.empty()) description.unprotected.push_back("not known: " + unknown);
+  }
   if (int port = name.value().port; port != 0) {
     auto other = [&](const Description::Port& entry) { return entry.port != port; };
     auto& ports = description.ports;
@@ -42,8 +63,10 @@ Exit RunDescribe(const DescribeOptions& options, const Host& host) {
   if (!settings.ok()) return Fail(host, settings.error());
   auto input = LoadInput(options.input, settings.value(), host);
   if (!input.ok()) return Fail(host, input.error());
-  auto description = DescribeNamed(*input.value().mesh, options.workload);
-  if (!description.ok()) return Fail(host, description.error());
+  auto description = DescribeNamed(input.value(), options.workload);
+  if (!description.ok()) {
+    return Fail(host, WithNamelessDumps(description.error(), input.value()));
+  }
   std::vector<const ProxyDump*> dumps = DumpsOf(input.value(), options.workload);
   if (options.format == "json") {
     Json out = DescriptionJson(description.value());

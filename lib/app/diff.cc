@@ -40,7 +40,7 @@ Result<Version> LoadVersion(const std::string& path, const DiffOptions& options,
   for (const auto& note : notes) host.err << note;
   if (!input.ok()) return input.error();
   version.input = input.Take();
-  version.world = std::make_unique<World>(version.input.mesh);
+  version.world = std::make_unique<World>(version.input.mesh, FromDumps(version.input));
   version.reasoner = std::make_unique<Reasoner>(*version.world, BudgetOf(settings));
   return version;
 }

@@ -518,6 +518,24 @@ TEST_CASE("what jwt_authn asks, and what routes change of filters, is compared b
   }
 }
 
+TEST_CASE("what jwt_authn asks of two tokens at once is compared") {
+  const std::string mesh =
+      Replaced(kMesh, "  - issuer: https://partners.example.com\n",
+               "  - issuer: https://partners.example.com\n    fromHeaders: [{name: x-partner}]\n");
+  const std::string each = R"({"requires_any":{"requirements":[{"provider_name":"origins-0"},)"
+                           R"({"allow_missing":{}}]}},)"
+                           R"({"requires_any":{"requirements":[{"provider_name":"origins-1"},)"
+                           R"({"allow_missing":{}}]}})";
+  std::string shown;
+  CHECK(Drift(mesh, DumpOf(mesh), &shown).empty());
+  // A good token beside a bad one: istiod asks for one of them, this for every one that is there.
+  const std::string asks_all = WithJwt(
+      DumpOf(mesh), "rules",
+      R"([{"match":{"prefix":"/"},"requires":{"requires_all":{"requirements":[)" + each + "]}}}]");
+  CHECK_MESSAGE(Drift(mesh, asks_all, &shown) == std::vector<std::string>{"MP0902"}, shown);
+  CHECK_MESSAGE(Contains(shown, "and one of `https://"), shown);
+}
+
 TEST_CASE("replicas that disagree are told apart without manifests") {
   const std::string dump = DumpOf(kMesh);
   auto pod = [](const std::string& text, const std::string& name) {

@@ -17,6 +17,7 @@ Exit RunGraph(const GraphOptions& options, const Host& host) {
     if (!workload.ok()) return Fail(host, workload.error());
     only = workload.value();
   }
+  NoteUnusedDumps(input.value(), "`graph` draws the manifests", host);
   Graph graph = BuildGraph(*input.value().mesh, only);
   if (options.format == "json") {
     host.out << WriteJson(GraphJson(graph), 2) << "\n";

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include "base/text.h"
 #include "proxy/dump_input.h"
+#include "proxy/ztunnel_objects.h"
 #include "report/parts.h"
 #include "simulate/meshtest.h"
 
@@ -167,10 +169,37 @@ void NoteReplicas(const Dumps& dumps, std::vector<std::string>* notes) {
   }
 }
 
+void NoteZtunnels(const Dumps& dumps, std::vector<std::string>* notes) {
+  for (const ZtunnelDump& dump : dumps.ztunnels) {
+    if (!SaysNativeOfAll(dump)) continue;
+    notes->push_back("note: " + dump.file +
+                     " says of all pods that speak HBONE that they do so themselves " +
+                     "(nativeTunnel), as old istiods did: they are taken for ambient\n");
+  }
+}
+
+// Why it cannot be said what a workload lets in of which ztunnels' dumps alone speak.
+std::string MissingOf(const Workload& workload, const std::string& files) {
+  const std::string who = workload.ns + "/" + workload.name;
+  if (workload.mode == ProxyMode::kWaypoint) {
+    return "the configuration of waypoint " + who + ", which " + files +
+           " does not hold: add the waypoint's own dump, or the manifests";
+  }
+  if (workload.mode == ProxyMode::kSidecar) {
+    return "the configuration of the sidecar of " + who + ", which " + files +
+           " does not hold: add the sidecar's own dump, or the manifests";
+  }
+  return "whether " + who + " has a proxy of its own: " + files +
+         " says only that ztunnels reach it in plaintext; add the manifests, or the proxy's dump";
+}
+
+// A finding about objects that stand for dumps would be about nobody's manifests.
+enum class Purpose { kQuestions, kAnalysis };
+
 // Reads, decodes and joins, whatever comes of it.
 Result<Input> ReadMesh(const std::vector<InputPath>& paths, const InputOptions& options,
                        const Settings& settings, const FileSystem& files, unsigned threads,
-                       std::vector<std::string>* notes) {
+                       Purpose purpose, std::vector<std::string>* notes) {
   auto model_options = MakeModelOptions(paths, options, settings, files, threads);
   if (!model_options.ok()) return model_options.error();
   LoadOptions load_options;
@@ -193,7 +222,8 @@ Result<Input> ReadMesh(const std::vector<InputPath>& paths, const InputOptions& 
   }
   dumps.TakeFrom(&manifests);
   Input input;
-  input.model = DecodeModel(dumps.Complete(std::move(manifests)), model_options.value());
+  input.model = DecodeModel(dumps.Complete(std::move(manifests), purpose == Purpose::kQuestions),
+                            model_options.value());
   const auto& diagnostics = input.model->diagnostics;
   input.broken = std::any_of(diagnostics.begin(), diagnostics.end(), IsBroken);
   MeshOptions mesh_options;
@@ -208,19 +238,58 @@ Result<Input> ReadMesh(const std::vector<InputPath>& paths, const InputOptions& 
       notes->push_back(ToString(diagnostic) + "\n");
     }
     NoteReplicas(*input.dumps, notes);
+    if (purpose == Purpose::kQuestions) NoteZtunnels(*input.dumps, notes);
   }
   return input;
 }
 
 }  // namespace
 
-std::vector<std::shared_ptr<const ProxyConfig>> DumpedProxies(const Input& input) {
-  std::vector<std::shared_ptr<const ProxyConfig>> proxies;
-  if (input.dumps == nullptr) return proxies;
+DumpedMesh FromDumps(const Input& input) {
+  DumpedMesh out;
+  if (input.dumps == nullptr) return out;
+  std::set<std::string> known;
   for (const auto& proxy : input.dumps->proxies) {
-    proxies.push_back(proxy.has_listeners ? proxy.config : WithoutListeners(proxy));
+    out.proxies.push_back(proxy.has_listeners ? proxy.config : WithoutListeners(proxy));
+    known.insert(proxy.config->ns + "/" + proxy.config->workload);
   }
-  return proxies;
+  const auto& ztunnels = input.dumps->ztunnels;
+  if (ztunnels.empty()) return out;
+  out.ztunnel = std::make_shared<const ZtunnelConfig>(*input.mesh, ztunnels);
+  std::vector<std::string> files;
+  for (const ZtunnelDump& dump : ztunnels) files.push_back(dump.file);
+  const std::string names = Join(files, " or ");
+  for (const Workload& workload : input.mesh->workloads()) {
+    if (!IsFromDump(workload) || workload.mode == ProxyMode::kAmbient) continue;
+    if (known.contains(workload.ns + "/" + workload.name)) continue;
+    out.unknown.emplace(&workload, MissingOf(workload, names));
+  }
+  return out;
+}
+
+std::string DumpFiles(const Dumps& dumps) {
+  std::vector<std::string> files;
+  for (const ProxyDump& dump : dumps.proxies) files.push_back(dump.file);
+  for (const ZtunnelDump& dump : dumps.ztunnels) files.push_back(dump.file);
+  return Join(files, ", ");
+}
+
+Error WithNamelessDumps(Error error, const Input& input) {
+  if (input.dumps == nullptr) return error;
+  std::vector<std::string> files;
+  for (const ProxyDump& dump : input.dumps->proxies) {
+    if (dump.config->workload.empty()) files.push_back(dump.file);
+  }
+  if (files.empty()) return error;
+  error.message += "\n  " + Join(files, ", ") + (files.size() > 1 ? " do" : " does") +
+                   " not say whose proxy it is, for want of the bootstrap section: take the whole "
+                   "config dump, or put `istioctl proxy-config bootstrap -o json` beside it";
+  return error;
+}
+
+void NoteUnusedDumps(const Input& input, std::string_view does, const Host& host) {
+  if (input.dumps == nullptr) return;
+  host.err << "note: " << does << "; what " << DumpFiles(*input.dumps) << " says is left out\n";
 }
 
 bool IsBroken(const Diagnostic& diagnostic) {
@@ -238,7 +307,7 @@ std::vector<std::string> EffectivePaths(const InputOptions& options, const Setti
 Result<Input> LoadMesh(const std::vector<InputPath>& paths, const InputOptions& options,
                        const Settings& settings, const FileSystem& files, unsigned threads,
                        std::vector<std::string>* notes) {
-  auto input = ReadMesh(paths, options, settings, files, threads, notes);
+  auto input = ReadMesh(paths, options, settings, files, threads, Purpose::kQuestions, notes);
   if (!input.ok()) return input.error();
   const Model& model = *input.value().model;
   for (const auto& diagnostic : model.diagnostics) notes->push_back(ToString(diagnostic) + "\n");
@@ -264,7 +333,7 @@ Result<Input> LoadForAnalysis(const InputOptions& options, const Settings& setti
   if (auto checked = CheckVersion(options, settings, host); !checked.ok()) return checked.error();
   std::vector<InputPath> paths = InputPaths(options, settings);
   std::vector<std::string> notes;
-  auto input = ReadMesh(paths, options, settings, host.files, threads, &notes);
+  auto input = ReadMesh(paths, options, settings, host.files, threads, Purpose::kAnalysis, &notes);
   for (const auto& note : notes) host.err << note;
   if (!input.ok()) return input.error();
   const Model& model = *input.value().model;

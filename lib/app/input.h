@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "mesh/mesh.h"
 #include "proxy/dump.h"
+#include "simulate/case.h"
 
 namespace meshproof {
 
@@ -32,8 +33,15 @@ struct Input {
   bool broken = false;
 };
 
-// The configurations of the dumps, for World.
-std::vector<std::shared_ptr<const ProxyConfig>> DumpedProxies(const Input& input);
+// What the dumps say, for World.
+DumpedMesh FromDumps(const Input& input);
+
+// Names the dumps on `err`, of a command that does not ask them: `does` is "draws the manifests".
+void NoteUnusedDumps(const Input& input, std::string_view does, const Host& host);
+// An error about a name that was not found; where a dump does not say whose proxy it is, that too.
+Error WithNamelessDumps(Error error, const Input& input);
+// The dumps' names, joined.
+std::string DumpFiles(const Dumps& dumps);
 
 // One source of a mesh; where `ns` is not empty, objects that name no namespace belong there.
 struct InputPath {

@@ -61,7 +61,7 @@ Result<bool> AskWorkload(const std::string& name, const Input& input, const std:
   if (at.mode != ProxyMode::kSidecar && at.mode != ProxyMode::kGateway) {
     return Error{report->workload + " (" + at.mode_reason + ") has no proxy that checks tokens"};
   }
-  World world(input.mesh, DumpedProxies(input));
+  World world(input.mesh, FromDumps(input));
   const JwtFilter* filter = FindJwtFilter(world.Proxy(at).proxy());
   report->answer.emplace();
   if (filter == nullptr) {

@@ -178,7 +178,7 @@ Exit RunExplainLog(const ExplainLogOptions& options, const Host& host) {
   std::unique_ptr<World> world;
   const Workload* at = nullptr;
   if (input.value()) {
-    world = std::make_unique<World>(input.value()->mesh, DumpedProxies(*input.value()));
+    world = std::make_unique<World>(input.value()->mesh, FromDumps(*input.value()));
     auto workload = WorkloadOf(world->mesh(), options.workload);
     if (!workload.ok()) return Fail(host, workload.error());
     at = workload.value();
@@ -207,7 +207,7 @@ Exit RunReplay(const ReplayOptions& options, const Host& host) {
   if (!opened.ok()) return Fail(host, opened.error());
   const Input& input = opened.value().input;
   const Settings& settings = opened.value().settings;
-  World first(input.mesh, DumpedProxies(input));
+  World first(input.mesh, FromDumps(input));
   bool broken = input.broken;
 
   ReplayWorlds worlds;
@@ -220,7 +220,7 @@ Exit RunReplay(const ReplayOptions& options, const Host& host) {
     auto against = LoadInput(other, settings, host);
     if (!against.ok()) return Fail(host, against.error());
     broken = broken || against.value().broken;
-    second = std::make_unique<World>(against.value().mesh, DumpedProxies(against.value()));
+    second = std::make_unique<World>(against.value().mesh, FromDumps(against.value()));
     worlds.before = &first;
     worlds.after = second.get();
   }
@@ -356,7 +356,7 @@ Exit RunRecord(const RecordOptions& options, const Host& host) {
   if (!opened.ok()) return Fail(host, opened.error());
   const Input& input = opened.value().input;
   const LogText& log = opened.value().log;
-  World world(input.mesh, DumpedProxies(input));
+  World world(input.mesh, FromDumps(input));
   auto workload = WorkloadOf(world.mesh(), options.workload);
   if (!workload.ok()) return Fail(host, workload.error());
 

@@ -499,7 +499,7 @@ Exit RunProve(const ProveOptions& options, const Host& host) {
   }
   auto input = LoadInput(options.input, settings.value(), host);
   if (!input.ok()) return Fail(host, input.error());
-  World world(input.value().mesh, DumpedProxies(input.value()));
+  World world(input.value().mesh, FromDumps(input.value()));
   std::vector<Diagnostic> errors;
   PromiseDecoder decoder(*input.value().mesh, file.documents.front(), &errors);
   std::vector<Invariant> invariants = decoder.Decode(*file.documents.front().root());

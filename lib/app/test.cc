@@ -101,7 +101,7 @@ void LoadOne(const TestOptions& options, const Settings& settings, const Host& h
     return;
   }
   mesh->input = input.Take();
-  mesh->world = std::make_unique<World>(mesh->input->mesh, DumpedProxies(*mesh->input));
+  mesh->world = std::make_unique<World>(mesh->input->mesh, FromDumps(*mesh->input));
 }
 
 // Loads every distinct list of sources. Notes are printed in order, each once.
@@ -242,6 +242,17 @@ std::vector<CoverageRow> Coverage(const std::map<std::vector<MeshTestSource>, Lo
   return out;
 }
 
+void NoteUnusedPaths(const Suite& suite, const Host& host) {
+  const bool used = std::any_of(suite.files.begin(), suite.files.end(),
+                                [](const MeshTestFile& file) { return !file.names_mesh; });
+  if (used || suite.files.empty()) return;
+  for (const std::string& path : suite.other_paths) {
+    if (host.files.Stat(path) != FileSystem::Kind::kFile) continue;
+    host.err << "note: " << path << " is not asked: every test names its own `mesh`"
+             << " (`--dump FILE` adds a dump to each)\n";
+  }
+}
+
 // A file that cannot be used shows as one case that could not be run, in every format.
 CaseReport UnusableFile(const MeshTestFile& file) {
   CaseReport report;
@@ -263,6 +274,7 @@ Exit RunTest(const TestOptions& options, const Host& host) {
   if (!settings.ok()) return Fail(host, settings.error());
   auto suite = FindTests(options, settings.value(), host);
   if (!suite.ok()) return Fail(host, suite.error());
+  NoteUnusedPaths(suite.value(), host);
   auto meshes = LoadMeshes(suite.value(), options, settings.value(), host);
 
   TestReport report;

@@ -100,13 +100,42 @@ struct DumpedWorkload {
   std::vector<IpAddress> ips;
   std::vector<std::string> policies;  // "ns/name"
   bool has_waypoint = false;
+  std::string waypoint;  // the Service through which it is reached: "ns/host", or its address
+  std::string uid, network_gateway;
+  bool native_tunnel = false;  // it takes HBONE itself, no ztunnel does for it
+  bool host_network = false;
   Span span;
 };
+struct DumpedService {
+  std::string ns, name, host, waypoint;
+  std::vector<IpAddress> vips;
+  std::vector<std::pair<int, int>> ports;  // to the endpoints' port; 0: it differs
+  struct Endpoint {
+    std::string workload_uid;
+    std::vector<std::pair<int, int>> ports;
+  };
+  std::vector<Endpoint> endpoints;
+  Span span;
+};
+// What a waypoint's dump says of the mesh that it stands in.
+struct DumpedWaypoint {
+  std::string ns, gateway;  // its Gateway; "" where the dump does not say
+  std::string trust_domain;
+  struct Service {
+    std::string host;
+    std::vector<IpAddress> addresses;
+    std::vector<int> ports;
+  };
+  std::vector<Service> services;
+};
+
 struct ZtunnelDump {
   std::string file;
   std::vector<DumpedWorkload> workloads;
   std::vector<DumpedPolicy> policies;
-  size_t services = 0;
+  std::vector<DumpedService> services;
+  bool has_policies = false;     // the section of policies, which may be empty
+  std::set<std::string> served;  // "ns/name" of the pods whose traffic this one takes
   struct Identity {
     std::string identity;  // "spiffe://…"
     std::string state;     // "Available"
@@ -152,6 +181,10 @@ class DumpReader {
 
   // Of the Envoys that were added, in order.
   std::vector<DumpIdentity> Identities() const;
+  // The waypoints that were added, of what whole dumps say.
+  std::vector<DumpedWaypoint> Waypoints() const;
+  // The ztunnels that were added.
+  const std::vector<ZtunnelDump>& Ztunnels() const;
 
   // What was added, proxies in order. Parts of one proxy that istioctl printed into several files
   // of one folder are joined. `mesh` (may be null) links policies and rules with the manifests that

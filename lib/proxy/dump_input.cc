@@ -1,11 +1,14 @@
 #include "proxy/dump_input.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "base/json.h"
 #include "base/text.h"
 #include "proxy/emit.h"
+#include "proxy/waypoint_objects.h"
+#include "proxy/ztunnel_objects.h"
 
 namespace meshproof {
 namespace {
@@ -21,8 +24,9 @@ Json OneElement(Json element) {
 
 // A pod with a proxy, as the dump's node describes it. Without the label that gives away a
 // ReplicaSet it keeps the workload's name.
-Json PodOf(const DumpIdentity& identity) {
+Json PodOf(const DumpIdentity& identity, const Labels& more) {
   Json labels = Json::MakeObject();
+  for (const auto& [key, value] : more) labels.Set(key, value);
   for (const auto& [key, value] : identity.labels) {
     if (key != "pod-template-hash") labels.Set(key, value);
   }
@@ -79,9 +83,13 @@ bool Names(const std::set<std::string>& names, const DumpIdentity& identity) {
 
 }  // namespace
 
+bool IsMadeForDumps(const SourceFile& file) {
+  return file.name() == kMadeFile;
+}
+
 bool IsFromDump(const Workload& workload) {
   return workload.object != nullptr && workload.object->file != nullptr &&
-         workload.object->file->name() == kMadeFile;
+         IsMadeForDumps(*workload.object->file);
 }
 
 bool DumpInput::Take(const std::string& path, const FileSystem& files) {
@@ -119,18 +127,45 @@ void DumpInput::TakeFrom(Load* load) {
   }
 }
 
-Load DumpInput::Complete(Load load) {
+Load DumpInput::Complete(Load load, bool of_mesh) {
   std::set<std::string> names;
+  KnownObjects known;
+  std::vector<DumpedWaypoint> waypoints;
+  if (of_mesh) waypoints = reader_.Waypoints();
+  const bool with_ztunnels = of_mesh && !reader_.Ztunnels().empty();
   for (const auto& file : load.files) {
     for (const auto& document : file.documents) {
-      if (document.root() != nullptr) NoteWorkloads(*document.root(), &names);
+      if (document.root() == nullptr) continue;
+      NoteWorkloads(*document.root(), &names);
+      if (of_mesh) known.Note(*document.root());
     }
   }
+  std::optional<ZtunnelObjects> ztunnels;
+  if (with_ztunnels) ztunnels.emplace(reader_.Ztunnels(), known);
   std::string text;
+  std::set<std::string> dumped;
   for (const auto& identity : reader_.Identities()) {
-    if (identity.ns.empty() || identity.workload.empty() || Names(names, identity)) continue;
+    if (identity.ns.empty() || identity.workload.empty()) continue;
+    dumped.insert(identity.ns + "/" + identity.workload);
+    if (Names(names, identity)) continue;
     names.insert(identity.ns + "/" + identity.workload);
-    text += WriteJson(PodOf(identity)) + "\n";
+    Labels served = ztunnels ? ztunnels->LabelsOf(identity.ns, identity.workload) : Labels();
+    if (of_mesh && identity.mode == ProxyMode::kWaypoint &&
+        FindLabel(identity.labels, kGatewayNameLabel) == nullptr) {
+      served.emplace_back(kGatewayNameLabel, identity.workload);
+    }
+    text += WriteJson(PodOf(identity, served)) + "\n";
+  }
+  if (ztunnels) {
+    text += ztunnels->Text(dumped);
+    ztunnels->AddTo(&known);
+  }
+  text += ObjectsOfWaypoints(waypoints, known);
+  if (!waypoints.empty() && !with_ztunnels && !known.mesh_config) {
+    const std::string& domain = waypoints.front().trust_domain;
+    if (!domain.empty() && domain != "cluster.local") {
+      text += WriteJson(MadeMeshConfig(domain)) + "\n";
+    }
   }
   if (!text.empty()) load.files.push_back(ParseText(kMadeFile, std::move(text)));
   return load;

@@ -22,8 +22,9 @@ class DumpInput {
   void TakeFrom(Load* load);
   bool any() const { return any_; }
 
-  // The load with pods for the proxies that it does not name.
-  Load Complete(Load load);
+  // The load with pods for the proxies that it does not name; `of_mesh`: with what the dumps of
+  // ztunnels and waypoints say of the mesh beyond the manifests.
+  Load Complete(Load load, bool of_mesh);
   std::shared_ptr<const Dumps> Finish(std::shared_ptr<const Mesh> mesh);
 
  private:
@@ -31,6 +32,9 @@ class DumpInput {
   std::vector<Document> documents_;
   bool any_ = false;
 };
+
+// Whether it is the file of the objects that stand for dumps.
+bool IsMadeForDumps(const SourceFile& file);
 
 // Whether the workload is one that no manifest names, made of what a dump's node says.
 bool IsFromDump(const Workload& workload);

@@ -273,7 +273,8 @@ std::string ProxyText(const ProxyDump& dump) {
 }
 
 Json ListZtunnel(const ZtunnelDump& dump) {
-  Json out = Json::MakeObject({{"workloads", dump.workloads.size()}, {"services", dump.services}});
+  Json out =
+      Json::MakeObject({{"workloads", dump.workloads.size()}, {"services", dump.services.size()}});
   Json policies = Json::MakeArray();
   for (const DumpedPolicy& policy : dump.policies) {
     policies.Append(policy.ns + "/" + policy.name + " " + policy.scope + " " + policy.action + " " +

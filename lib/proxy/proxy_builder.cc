@@ -26,7 +26,9 @@ class ProxyBuilder {
     const Parts& parts = source.parts;
     if (!parts.listeners_version.empty()) proxy_.listeners_version = parts.listeners_version;
     if (!parts.clusters_version.empty()) proxy_.clusters_version = parts.clusters_version;
-    ReadAll(source, [](PieceKind kind) { return kind == PieceKind::kBootstrap; });
+    ReadAll(source, [](PieceKind kind) {
+      return kind == PieceKind::kBootstrap || kind == PieceKind::kZtunnel;
+    });
   }
 
   // Everything else; what others refer to first.
@@ -37,7 +39,8 @@ class ProxyBuilder {
     }
     for (const DumpSource& source : sources) {
       ReadAll(source, [](PieceKind kind) {
-        return kind != PieceKind::kBootstrap && kind != PieceKind::kEcds;
+        return kind != PieceKind::kBootstrap && kind != PieceKind::kEcds &&
+               kind != PieceKind::kZtunnel;
       });
     }
     context_.discovered.clear();

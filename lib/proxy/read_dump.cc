@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <deque>
 
+#include "proxy/made_objects.h"
 #include "proxy/proxy_builder.h"
 
 namespace meshproof {
@@ -72,6 +73,19 @@ std::string TrustDomainOf(const ProxyConfig& config) {
   return "";
 }
 
+void AddServices(const WaypointMatcher& matcher, DumpedWaypoint* waypoint) {
+  for (const WaypointMatcher::Vip& vip : matcher.services) {
+    DumpedWaypoint::Service service;
+    service.addresses = vip.addresses;
+    for (const WaypointMatcher::Port& port : vip.ports) {
+      const std::string& chain = port.http_chain.empty() ? port.tcp_chain : port.http_chain;
+      if (service.host.empty()) service.host = std::string(WaypointHostOf(chain));
+      service.ports.push_back(static_cast<int>(port.port));
+    }
+    if (!service.host.empty()) waypoint->services.push_back(std::move(service));
+  }
+}
+
 Diagnostic NothingIn(Span span) {
   return {
       Severity::kError, Trouble::kUnreadable, "nothing of a proxy's dump is in it", span, "", {}};
@@ -86,6 +100,7 @@ struct DumpReader::Impl {
     bool whole = false;
     bool mode_known = false;
     bool lost_listeners = false, lost_clusters = false;
+    bool ztunnel = false;
     std::vector<std::pair<std::string, std::string>> labels;
     std::vector<DumpSource> sources;
   };
@@ -105,7 +120,7 @@ struct DumpReader::Impl {
       // What istioctl prints of one proxy comes in several files.
       Slot* slot = collected.whole ? nullptr : PartialOf(folder, parts);
       if (slot == nullptr) {
-        slots.push_back({NewProxy(), folder, collected.whole, false, false, false, {}, {}});
+        slots.push_back({NewProxy(), folder, collected.whole, false, false, false, false, {}, {}});
         slot = &slots.back();
       }
       if (parts.cut && !parts.sections.empty()) {
@@ -113,8 +128,10 @@ struct DumpReader::Impl {
         slot->lost_clusters |= parts.sections.back() == Section::kClusters;
       }
       DumpSource source{std::move(parts), file};
+      const size_t ztunnels = dumps.ztunnels.size();
       NodeFacts facts =
           ReadIdentity(source, {&context, &slot->proxy, &dumps.ztunnels, &dumps.diagnostics});
+      slot->ztunnel |= dumps.ztunnels.size() > ztunnels;
       slot->sources.push_back(std::move(source));
       slot->mode_known |= facts.mode_known;
       for (auto& label : facts.labels) slot->labels.push_back(std::move(label));
@@ -192,6 +209,36 @@ std::vector<DumpIdentity> DumpReader::Identities() const {
   return identities;
 }
 
+std::vector<DumpedWaypoint> DumpReader::Waypoints() const {
+  std::vector<DumpedWaypoint> waypoints;
+  for (const auto& slot : impl_->slots) {
+    const ProxyConfig& config = *slot.proxy.config;
+    if (config.mode != ProxyMode::kWaypoint || !slot.mode_known) continue;
+    DumpedWaypoint waypoint;
+    waypoint.ns = config.ns;
+    for (const auto& [key, value] : slot.labels) {
+      if (key == kGatewayNameLabel) waypoint.gateway = value;
+    }
+    if (waypoint.gateway.empty()) waypoint.gateway = config.workload;
+    // Read for this alone: the mesh that the rest is linked with is made of it.
+    ReadContext context(nullptr);
+    ProxyDump scratch = Impl::NewProxy();
+    std::vector<ZtunnelDump> none;
+    std::vector<Diagnostic> unused;
+    ReadRest(slot.sources, {&context, &scratch, &none, &unused});
+    waypoint.trust_domain = TrustDomainOf(*scratch.config);
+    for (const Listener& listener : scratch.config->listeners) {
+      if (listener.waypoint) AddServices(*listener.waypoint, &waypoint);
+    }
+    waypoints.push_back(std::move(waypoint));
+  }
+  return waypoints;
+}
+
+const std::vector<ZtunnelDump>& DumpReader::Ztunnels() const {
+  return impl_->dumps.ztunnels;
+}
+
 void DumpReader::AddText(std::string name, std::string text) {
   size_t first = text.find_first_not_of(" \t\r\n");
   bool json = first != std::string::npos && (text[first] == '{' || text[first] == '[');
@@ -256,11 +303,10 @@ Dumps DumpReader::Finish(std::shared_ptr<const Mesh> mesh) {
   for (auto& slot : impl_->slots) {
     const ProxyDump& proxy = slot.proxy;
     context.workload = context.FindWorkload(proxy.config->ns, proxy.config->workload);
-    size_t ztunnels = impl_->dumps.ztunnels.size();
     const bool all = ReadRest(
         slot.sources, {&context, &slot.proxy, &impl_->dumps.ztunnels, &impl_->dumps.diagnostics});
     slot.lost_listeners |= !all;
-    if (impl_->dumps.ztunnels.size() > ztunnels) continue;
+    if (slot.ztunnel) continue;
     // A file of another kind leaves nothing but what it is called.
     bool nothing = !proxy.has_bootstrap && !proxy.has_listeners && !proxy.has_routes &&
                    !proxy.has_clusters && !proxy.has_secrets;

@@ -1,5 +1,8 @@
 // Ztunnel's dump: workloads, policies, certificates. Lists of older versions, maps of newer ones.
 
+#include <algorithm>
+
+#include "base/text.h"
 #include "proxy/read_context.h"
 
 namespace meshproof {
@@ -23,6 +26,62 @@ std::vector<std::string> Pems(const Node* node) {
   return pems;
 }
 
+// The address of "network1/10.244.1.2", "/10.244.1.2" or "10.244.1.2".
+std::optional<IpAddress> AddressIn(std::string_view text) {
+  const size_t slash = text.rfind('/');
+  return ParseIpAddress(slash == std::string_view::npos ? text : text.substr(slash + 1));
+}
+
+// A waypoint or network gateway: its address, or the Service by namespace and host. Texts of newer
+// ztunnels, objects of older ones.
+std::string DestinationOf(const Node* gateway) {
+  const Node* destination = Field(gateway, "destination");
+  if (destination == nullptr) return gateway != nullptr ? TextOf(gateway) : std::string();
+  std::string text = TextOf(destination);
+  if (!text.empty()) {
+    const auto address = AddressIn(text);
+    return address ? ToString(*address) : text;
+  }
+  if (std::string host = TextField(destination, "hostname"); !host.empty()) {
+    return TextField(destination, "namespace") + "/" + host;
+  }
+  return TextField(destination, "address");
+}
+
+// {"80": 8080}; a port that differs from pod to pod stands as 0.
+std::vector<std::pair<int, int>> PortsField(const Node& node) {
+  std::vector<std::pair<int, int>> ports;
+  const Node* map = Field(&node, "ports");
+  if (map == nullptr) map = Field(&node, "port");
+  if (map == nullptr || !map->IsMapping()) return ports;
+  for (const Entry& entry : map->entries()) {
+    const auto from = ParseUnsigned(TextOf(&entry.key));
+    const auto to = entry.value.AsInt();
+    if (!from || *from == 0 || *from > 65535) continue;
+    ports.emplace_back(static_cast<int>(*from),
+                       to && *to > 0 && *to <= 65535 ? static_cast<int>(*to) : 0);
+  }
+  std::sort(ports.begin(), ports.end());
+  return ports;
+}
+
+DumpedService ReadService(const Node& node, const SourceFile& file) {
+  DumpedService service;
+  service.ns = TextField(&node, "namespace");
+  service.name = TextField(&node, "name");
+  service.host = TextField(&node, "hostname");
+  service.waypoint = DestinationOf(Field(&node, "waypoint"));
+  for (const std::string& text : TextsField(&node, "vips")) {
+    if (auto address = AddressIn(text)) service.vips.push_back(*address);
+  }
+  service.ports = PortsField(node);
+  ForEach(Field(&node, "endpoints"), [&](const Node& endpoint) {
+    service.endpoints.push_back({TextField(&endpoint, "workload_uid"), PortsField(endpoint)});
+  });
+  service.span = {&file, node.begin, node.end};
+  return service;
+}
+
 DumpedWorkload ReadWorkload(const Node& node, const SourceFile& file) {
   DumpedWorkload workload;
   workload.ns = TextField(&node, "namespace");
@@ -31,12 +90,19 @@ DumpedWorkload ReadWorkload(const Node& node, const SourceFile& file) {
   workload.service_account = TextField(&node, "service_account");
   workload.trust_domain = TextField(&node, "trust_domain");
   workload.protocol = TextField(&node, "protocol");
+  if (workload.protocol.empty()) workload.protocol = TextField(&node, "tunnel_protocol");
   workload.node = TextField(&node, "node");
-  workload.has_waypoint = Field(&node, "waypoint") != nullptr;
+  const Node* waypoint = Field(&node, "waypoint");
+  workload.waypoint = DestinationOf(waypoint);
+  workload.has_waypoint = waypoint != nullptr && !waypoint->IsNull();
+  workload.network_gateway = DestinationOf(Field(&node, "network_gateway"));
+  workload.uid = TextField(&node, "uid");
+  workload.native_tunnel = BoolField(&node, "native_tunnel");
+  workload.host_network = TextField(&node, "network_mode") == "HostNetwork";
   std::vector<std::string> addresses = TextsField(&node, "workload_ips");
   if (addresses.empty()) addresses.push_back(TextField(&node, "workload_ip"));
   for (const std::string& text : addresses) {
-    if (auto ip = ParseIpAddress(text)) workload.ips.push_back(*ip);
+    if (auto ip = AddressIn(text)) workload.ips.push_back(*ip);
   }
   workload.policies = TextsField(&node, "authorization_policies");
   workload.span = {&file, node.begin, node.end};
@@ -139,6 +205,7 @@ ZtunnelDump ReadZtunnel(const Node& node, const SourceFile& file) {
   dump.span = {&file, node.begin, node.end};
   ForEach(Field(&node, "workloads"),
           [&](const Node& entry) { dump.workloads.push_back(ReadWorkload(entry, file)); });
+  dump.has_policies = Field(&node, "policies") != nullptr;
   ForEach(Field(&node, "policies"), [&](const Node& entry) {
     DumpedPolicy policy;
     policy.ns = TextField(&entry, "namespace");
@@ -151,7 +218,12 @@ ZtunnelDump ReadZtunnel(const Node& node, const SourceFile& file) {
     policy.span = {&file, entry.begin, entry.end};
     dump.policies.push_back(std::move(policy));
   });
-  ForEach(Field(&node, "services"), [&](const Node&) { ++dump.services; });
+  ForEach(Field(&node, "services"),
+          [&](const Node& entry) { dump.services.push_back(ReadService(entry, file)); });
+  ForEach(Field(&node, "workload_state"), [&](const Node& entry) {
+    const Node* info = Field(&entry, "info");
+    dump.served.insert(TextField(info, "namespace") + "/" + TextField(info, "name"));
+  });
   ForEach(Field(&node, "certificates"), [&](const Node& entry) {
     ZtunnelDump::Identity identity;
     identity.identity = TextField(&entry, "identity");

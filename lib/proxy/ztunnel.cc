@@ -20,9 +20,6 @@
 namespace meshproof {
 namespace {
 
-constexpr std::string_view kStaticStrict = "istio_converted_static_strict";
-constexpr std::string_view kConverted = "converted_peer_authentication_";
-
 std::vector<ZtunnelString> MatchersOf(const TextList& list) {
   std::vector<ZtunnelString> out;
   for (const Text& value : list.values) {
@@ -348,7 +345,7 @@ std::optional<ZtunnelPolicy> Convert(const Mesh& mesh, const PeerAuthentication&
 
   ZtunnelPolicy out;
   out.ns = policy.meta.ns;
-  out.name = std::string(kConverted) + std::string(policy.meta.name);
+  out.name = std::string(kConvertedPrefix) + std::string(policy.meta.name);
   out.scope = ZtunnelPolicy::Scope::kWorkload;
   out.action = ZtunnelPolicy::Action::kDeny;
   out.object = &policy.meta;
@@ -387,7 +384,7 @@ std::optional<ZtunnelPolicy> Convert(const Mesh& mesh, const PeerAuthentication&
 ZtunnelPolicy StaticStrict(const std::string& root_namespace) {
   ZtunnelPolicy out;
   out.ns = root_namespace;
-  out.name = std::string(kStaticStrict);
+  out.name = std::string(kStaticStrictName);
   out.scope = ZtunnelPolicy::Scope::kWorkload;
   out.action = ZtunnelPolicy::Action::kDeny;
   out.from_peer_authentication = true;
@@ -498,12 +495,7 @@ ZtunnelConfig::ZtunnelConfig(const Mesh& mesh) : mesh_(mesh) {
   std::stable_sort(policies_.begin(), policies_.end(), [](const auto& a, const auto& b) {
     return std::tie(a.ns, a.name) < std::tie(b.ns, b.name);
   });
-  for (size_t i = 0; i < policies_.size(); ++i) {
-    const ZtunnelPolicy& policy = policies_[i];
-    by_name_.emplace(policy.Name(), i);
-    if (policy.scope == ZtunnelPolicy::Scope::kNamespace) of_namespace_[policy.ns].push_back(i);
-    if (policy.scope == ZtunnelPolicy::Scope::kGlobal) global_.push_back(i);
-  }
+  Index(0);
 
   for (const Workload& workload : mesh.workloads()) {
     ZtunnelWorkload entry;
@@ -521,9 +513,9 @@ ZtunnelConfig::ZtunnelConfig(const Mesh& mesh) : mesh_(mesh) {
     std::sort(entry.listed.begin(), entry.listed.end());
     const Listing listing = ListingOf(LevelsOf(mesh, workload));
     std::vector<std::string> converted;
-    if (listing.static_strict) converted.push_back(root + "/" + std::string(kStaticStrict));
+    if (listing.static_strict) converted.push_back(root + "/" + std::string(kStaticStrictName));
     if (listing.converted != nullptr) {
-      converted.push_back(listing.converted->meta.ns + "/" + std::string(kConverted) +
+      converted.push_back(listing.converted->meta.ns + "/" + std::string(kConvertedPrefix) +
                           std::string(listing.converted->meta.name));
     }
     entry.listed.insert(entry.listed.end(), converted.begin(), converted.end());
@@ -533,7 +525,18 @@ ZtunnelConfig::ZtunnelConfig(const Mesh& mesh) : mesh_(mesh) {
       }
     }
     entry.strict_by = listing.strict_by;
+    entry.trust_domain = mesh.config().trust_domain;
     workloads_.push_back(std::move(entry));
+  }
+}
+
+void ZtunnelConfig::Index(size_t begin) {
+  Sent& sent = sent_.emplace_back();
+  for (size_t i = begin; i < policies_.size(); ++i) {
+    const ZtunnelPolicy& policy = policies_[i];
+    sent.by_name.emplace(policy.Name(), i);
+    if (policy.scope == ZtunnelPolicy::Scope::kNamespace) sent.of_namespace[policy.ns].push_back(i);
+    if (policy.scope == ZtunnelPolicy::Scope::kGlobal) sent.global.push_back(i);
   }
 }
 
@@ -544,8 +547,11 @@ const ZtunnelWorkload& ZtunnelConfig::For(const Workload& workload) const {
 }
 
 const ZtunnelPolicy* ZtunnelConfig::Find(std::string_view name) const {
-  const auto found = by_name_.find(std::string(name));
-  return found == by_name_.end() ? nullptr : &policies_[found->second];
+  for (const Sent& sent : sent_) {
+    const auto found = sent.by_name.find(std::string(name));
+    if (found != sent.by_name.end()) return &policies_[found->second];
+  }
+  return nullptr;
 }
 
 const ZtunnelPolicy* ZtunnelConfig::StrictOn(const Workload& workload, uint32_t port) const {
@@ -572,14 +578,17 @@ const ZtunnelPolicy* ZtunnelConfig::StrictOn(const Workload& workload, uint32_t 
 
 std::vector<const ZtunnelPolicy*> ZtunnelConfig::PoliciesFor(const Workload& workload) const {
   std::vector<const ZtunnelPolicy*> out;
-  const auto own = of_namespace_.find(workload.ns);
-  if (own != of_namespace_.end()) {
+  const ZtunnelWorkload& entry = For(workload);
+  if (entry.sent >= sent_.size()) return out;
+  const Sent& sent = sent_[entry.sent];
+  const auto own = sent.of_namespace.find(workload.ns);
+  if (own != sent.of_namespace.end()) {
     for (const size_t i : own->second) out.push_back(&policies_[i]);
   }
-  for (const size_t i : global_) out.push_back(&policies_[i]);
-  for (const std::string& name : For(workload).listed) {
-    const ZtunnelPolicy* policy = Find(name);
-    if (policy != nullptr) out.push_back(policy);
+  for (const size_t i : sent.global) out.push_back(&policies_[i]);
+  for (const std::string& name : entry.listed) {
+    const auto found = sent.by_name.find(name);
+    if (found != sent.by_name.end()) out.push_back(&policies_[found->second]);
   }
   return out;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -12,6 +13,13 @@
 // What istiod sends to every ztunnel (istio-semantics sections 4 and 7.1): AuthorizationPolicies
 // without what ztunnel does not know, PeerAuthentications as DENY policies, and who lists which.
 namespace meshproof {
+
+struct ZtunnelDump;
+struct DumpedWorkload;
+
+// Names that istiod gives to policies that nobody wrote.
+inline constexpr std::string_view kStaticStrictName = "istio_converted_static_strict";
+inline constexpr std::string_view kConvertedPrefix = "converted_peer_authentication_";
 
 struct ZtunnelString {
   enum class Kind { kExact, kPrefix, kSuffix, kPresence };
@@ -94,12 +102,19 @@ struct ZtunnelWorkload {
   std::vector<std::string> listed;  // "ns/name" of what it lists; some may not exist
   // The PeerAuthentication that makes all its ports or some of them strict; null: none.
   const PeerAuthentication* strict_by = nullptr;
+  std::string trust_domain;  // of the workload itself, which its clients have to share
+  // Why it cannot be said what ztunnel lets through to it; "" where it can. Of dumps alone.
+  std::string unknown;
+  size_t sent = 0;  // whose policies count, where several ztunnels were dumped
 };
 
 // Immutable.
 class ZtunnelConfig {
  public:
   explicit ZtunnelConfig(const Mesh& mesh);
+  // What ztunnels were sent by their own dumps, which have to outlive this. For each workload the
+  // first dump counts that holds it, of those that hold it the one whose ztunnel serves it.
+  ZtunnelConfig(const Mesh& mesh, std::span<const ZtunnelDump> dumps);
 
   const Mesh& mesh() const { return mesh_; }
   const std::vector<ZtunnelPolicy>& policies() const { return policies_; }  // by namespace, name
@@ -113,13 +128,23 @@ class ZtunnelConfig {
   const ZtunnelPolicy* StrictOn(const Workload& workload, uint32_t port) const;
 
  private:
+  // Indexes of one ztunnel's policies; in the lists, of those that selectors do not choose.
+  struct Sent {
+    std::unordered_map<std::string, size_t> by_name;
+    std::unordered_map<std::string, std::vector<size_t>> of_namespace;
+    std::vector<size_t> global;
+  };
+  void Index(size_t begin);  // the policies from there on are one ztunnel's
+  void AddDump(const ZtunnelDump& dump, const ZtunnelConfig& manifests);
+  ZtunnelWorkload EntryOf(const Workload& workload, std::span<const ZtunnelDump> dumps,
+                          const ZtunnelConfig& manifests) const;
+  const ObjectMeta* ObjectOf(const ZtunnelPolicy& policy, const Span& span);
+
   const Mesh& mesh_;
   std::vector<ZtunnelPolicy> policies_;
-  std::unordered_map<std::string, size_t> by_name_;
-  // Indexes of policies that selectors do not choose.
-  std::unordered_map<std::string, std::vector<size_t>> of_namespace_;
-  std::vector<size_t> global_;
-  std::vector<ZtunnelWorkload> workloads_;  // as mesh.workloads()
+  std::vector<Sent> sent_;
+  std::vector<ZtunnelWorkload> workloads_;                    // as mesh.workloads()
+  std::vector<std::shared_ptr<const ObjectMeta>> recovered_;  // of policies that no manifest has
 };
 
 // `compile ztunnel`: authorizations, workloads and services as proto-JSON with addresses as text.

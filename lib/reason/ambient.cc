@@ -352,6 +352,7 @@ BehindWaypoint AskBehind(const World& world, const Workload& waypoint, const Doo
     const Workload& pod = mesh.workloads()[index];
     const int target = mesh.TargetPort(*door.service, *door.port, pod);
     if (target == 0) continue;
+    if (!world.Unknown(pod).empty()) return BehindWaypoint::kDepends;
     if (pod.mode == ProxyMode::kNone) {
       lets_in = true;
       continue;

@@ -132,6 +132,10 @@ void PortModel::Translator::BuildSide(const PortModel::Side& asked, SideModel* s
                                  ? asked.world->mesh().WaypointFor(*asked.door.service).waypoint
                                  : nullptr;
   if (waypoint != nullptr) return BuildWaypointSide(asked, *waypoint, side);
+  if (const std::string& missing = asked.world->Unknown(workload); !missing.empty()) {
+    side->undetermined = missing;
+    return;
+  }
   if (workload.mode == ProxyMode::kNone) {
     ChainModel open;
     open.arrives = SecurityIs(Transport::Security::kPlaintext);
@@ -229,6 +233,10 @@ void PortModel::Translator::BuildWaypointSide(const PortModel::Side& asked,
       waypoint.gateway->meta.ns + "/" + std::string(waypoint.gateway->meta.name);
   if (waypoint.workload == nullptr) {
     side->undetermined = "the proxy of waypoint " + name + " is not in the input";
+    return;
+  }
+  if (const std::string& missing = asked.world->Unknown(*waypoint.workload); !missing.empty()) {
+    side->undetermined = missing;
     return;
   }
   const ProxyConfig& proxy = asked.world->Proxy(*waypoint.workload).proxy();

@@ -58,6 +58,7 @@ Json DescriptionJson(const Description& description) {
   out.Set("routes", std::move(routes));
   out.Set("unprotected", std::move(unprotected));
   if (description.ambient) out.Set("ambient", AmbientJson(*description.ambient));
+  if (!description.known_from.empty()) out.Set("known_from", description.known_from);
   return out;
 }
 

@@ -14,7 +14,10 @@ std::string Place(const Span& span) {
 
 std::string MtlsText(const EffectiveMode& mode) {
   std::string text = "mTLS " + std::string(ToString(mode.mode));
-  if (mode.source == nullptr) return text + "  Istio's default";
+  if (mode.source == nullptr) {
+    return text +
+           (mode.mode == MtlsMode::kStrict ? "  by the ztunnel's dump" : "  Istio's default");
+  }
   return text + "  by " + ObjectText(mode.source->meta) + Place(mode.span);
 }
 
@@ -35,6 +38,9 @@ std::string DescriptionText(const Description& description, const Style& style) 
   std::string out = style.Bold(workload.ns + "/" + workload.name) + "  " +
                     std::string(ProxyModeName(workload.mode)) + " (" + workload.mode_reason + ")\n";
   out += "  identity  " + (workload.identity.empty() ? "none" : workload.identity) + "\n";
+  if (!description.known_from.empty()) {
+    return out + "  no manifest speaks of it: it is known from " + description.known_from + "\n";
+  }
   auto section = [&](std::string_view title) { out += style.Bold(title) + "\n"; };
   bool has_mtls = workload.mode == ProxyMode::kSidecar || workload.mode == ProxyMode::kAmbient;
   section("ports");

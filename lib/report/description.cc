@@ -216,6 +216,11 @@ void AddUnprotected(const Mesh& mesh, const Workload& workload, Description* out
       say(ObjectText(entry.policy->meta) + " is a dry run: it refuses nothing");
     }
   }
+  if (out->ambient) {
+    for (const auto& entry : out->ambient->ztunnel) {
+      allow |= entry.stage == "allow" && !entry.policy->dry_run;
+    }
+  }
   if (!allow) say("no ALLOW policy applies: what no DENY rule refuses is admitted");
   if (!out->jwt.empty() && !AsksForToken(*out)) {
     say("tokens are checked but not required: a request without one passes");
@@ -241,7 +246,8 @@ std::string_view ToString(MtlsMode mode) {
   return "UNSET";
 }
 
-Description Describe(const Mesh& mesh, const Workload& workload) {
+Description Describe(const Mesh& mesh, const Workload& workload,
+                     std::shared_ptr<const ZtunnelConfig> dumped) {
   Description out;
   out.workload = &workload;
   const bool ambient = workload.mode == ProxyMode::kAmbient;
@@ -249,7 +255,8 @@ Description Describe(const Mesh& mesh, const Workload& workload) {
   AddPorts(mesh, workload, &out);
   if (mesh.AmbientEnabled() && workload.mode != ProxyMode::kGateway &&
       workload.mode != ProxyMode::kWaypoint) {
-    out.ztunnel = std::make_shared<const ZtunnelConfig>(mesh);
+    out.ztunnel =
+        dumped != nullptr ? std::move(dumped) : std::make_shared<const ZtunnelConfig>(mesh);
     out.ambient = DescribeAmbient(*out.ztunnel, workload);
     if (ambient) AddZtunnel(mesh, workload, &out);
   }

@@ -51,12 +51,15 @@ struct Description {
   std::vector<Route> routes;
 
   std::vector<std::string> unprotected;
+  std::string known_from;  // the dumps, where no manifest speaks of the workload
 
   std::shared_ptr<const ZtunnelConfig> ztunnel;  // set in an ambient mesh
   std::optional<AmbientDescription> ambient;
 };
 
-Description Describe(const Mesh& mesh, const Workload& workload);
+// `dumped`: what ztunnels were sent by their dumps; null: what istiod sends by the manifests.
+Description Describe(const Mesh& mesh, const Workload& workload,
+                     std::shared_ptr<const ZtunnelConfig> dumped = nullptr);
 
 Json DescriptionJson(const Description& description);
 std::string DescriptionText(const Description& description, const Style& style = {});

@@ -131,13 +131,18 @@ Result<std::vector<Target>> ServiceTargets(const Mesh& mesh, const Case& questio
     targets.push_back({&workload, service, port, target_port});
   }
   // What lies outside the mesh can still have a waypoint before it.
-  if (targets.empty() && caller != nullptr && caller->mode == ProxyMode::kAmbient &&
-      mesh.WaypointFor(*service).waypoint != nullptr) {
+  const bool waypoint = targets.empty() && mesh.WaypointFor(*service).waypoint != nullptr;
+  const bool ambient = caller != nullptr && caller->mode == ProxyMode::kAmbient;
+  const bool unknown = caller == nullptr || caller->mode == ProxyMode::kNone;
+  if (waypoint && (ambient || (unknown && question.from_identity))) {
     targets.push_back({nullptr, service, port, number});
   }
   if (targets.empty()) {
     return Error{"Service " + service->host + " leads to no workload of the input on port " +
-                 std::to_string(number)};
+                 std::to_string(number) +
+                 (waypoint && unknown ? ", and its waypoint takes only callers with an identity: "
+                                        "give one (can: --principal; meshtest: from.identity)"
+                                      : "")};
   }
   return targets;
 }
@@ -189,10 +194,13 @@ std::vector<std::string> PlainAlpn(WireProtocol protocol) {
 bool UseTunnel(const Mesh& mesh, const Target& target, const std::string& identity,
                Approach* approach) {
   const Workload* caller = approach->caller;
-  if (caller == nullptr || identity.empty()) return false;
-  if (!SendsHbone(mesh, *caller, target.service, target.service_port, *target.workload)) {
-    return false;
-  }
+  if (identity.empty()) return false;
+  // Who has an identity and is not known to have a proxy shows it as the workload takes it.
+  const bool sends =
+      caller == nullptr || caller->mode == ProxyMode::kNone
+          ? target.workload->mode == ProxyMode::kAmbient
+          : SendsHbone(mesh, *caller, target.service, target.service_port, *target.workload);
+  if (!sends) return false;
   Connection& connection = approach->request.connection;
   connection.hbone = true;
   connection.certificate = CertificateOf(identity);
@@ -327,6 +335,17 @@ void GoThrough(const Mesh& mesh, const Case& question, World::Addresses addresse
   }
 }
 
+// Who has an identity and is not known to have a proxy goes where ambient callers go.
+const Waypoint* FirstWaypoint(const Mesh& mesh, const Workload* caller, const MeshService* service,
+                              const Workload* destination) {
+  if (caller != nullptr && caller->mode != ProxyMode::kNone) {
+    return WaypointOnTheWay(mesh, *caller, service, destination);
+  }
+  if (destination != nullptr && destination->mode != ProxyMode::kAmbient) return nullptr;
+  if (service != nullptr) return mesh.WaypointFor(*service).waypoint;
+  return destination != nullptr ? mesh.WaypointFor(*destination).waypoint : nullptr;
+}
+
 Result<Approach> Plan(const Mesh& mesh, const Case& question, World::Addresses addresses,
                       const Workload* caller, const Target& target) {
   Approach approach;
@@ -355,9 +374,9 @@ Result<Approach> Plan(const Mesh& mesh, const Case& question, World::Addresses a
       question.from_identity.value_or(caller != nullptr ? caller->identity : std::string());
   const bool by_service = question.to_workload.empty() && target.service != nullptr &&
                           (!target.service->headless || target.workload == nullptr);
-  if (caller != nullptr && question.tls != CaseTls::kPlaintext && !identity.empty()) {
+  if (question.tls != CaseTls::kPlaintext && !identity.empty()) {
     const Waypoint* waypoint =
-        WaypointOnTheWay(mesh, *caller, by_service ? target.service : nullptr, target.workload);
+        FirstWaypoint(mesh, caller, by_service ? target.service : nullptr, target.workload);
     if (waypoint != nullptr) {
       GoThrough(mesh, question, addresses, *waypoint, target, by_service, identity, &approach);
       return approach;

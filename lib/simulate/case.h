@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/result.h"
@@ -52,20 +53,31 @@ struct Case {
   bool follow = false;
 };
 
+// What dumps tell of a mesh: it counts in place of what istiod would push.
+struct DumpedMesh {
+  // To the workload of that namespace and name. Of replicas the first one counts.
+  std::vector<std::shared_ptr<const ProxyConfig>> proxies;
+  std::shared_ptr<const ZtunnelConfig> ztunnel;  // may be null
+  // Workloads at which nobody knows who lets in what, with what would have to be known.
+  std::unordered_map<const Workload*, std::string> unknown;
+};
+
 // A mesh made ready for questions: each proxy is compiled and indexed when it is first asked.
 // Thread-safe.
 class World {
  public:
-  // `dumped`: configurations that proxies were found to run; they count in place of what istiod
-  // would push to the workload of that namespace and name. Of replicas the first one counts.
+  // `dumped`: configurations that proxies were found to run (DumpedMesh::proxies).
   explicit World(std::shared_ptr<const Mesh> mesh,
                  const std::vector<std::shared_ptr<const ProxyConfig>>& dumped = {});
+  World(std::shared_ptr<const Mesh> mesh, DumpedMesh dumped);
   ~World();
 
   const Mesh& mesh() const;
   // Of a workload with a sidecar, a gateway or a waypoint.
   const ProxySimulator& Proxy(const Workload& workload) const;
   const ZtunnelConfig& Ztunnel() const;
+  // What would have to be known to say what this workload lets in; "" where it is known.
+  const std::string& Unknown(const Workload& workload) const;
 
   // Whether addresses that nobody states are taken from the mesh's ranges (`test`) or are unknown
   // (`can`). An error: the case names something that is not in the input, or asks the impossible.

@@ -326,7 +326,8 @@ RouteChoice ConnectionManager::ChooseRoute(Stream* stream) const {
   if (config_.rds.empty()) {
     choice.kind = stream->headers.has_path ? RouteChoice::Kind::kDefault : RouteChoice::Kind::kNone;
   } else {
-    choice.unknown = "route configuration " + config_.rds + " is not in the input";
+    choice.unknown =
+        "route configuration " + config_.rds + ", of the section of routes, is not in the input";
   }
   return choice;
 }

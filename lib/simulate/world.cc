@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "mesh/workload_name.h"
+#include "proxy/dump_input.h"
 #include "proxy/trust_domain.h"
 #include "simulate/approach.h"
 #include "simulate/case.h"
@@ -159,13 +160,26 @@ void BecomeGatewayError(Verdict* verdict) {
 }  // namespace
 
 struct World::Impl {
-  Impl(std::shared_ptr<const Mesh> m,
-       const std::vector<std::shared_ptr<const ProxyConfig>>& configs)
-      : mesh(std::move(m)), compiler(mesh), slots(mesh->workloads().size()), ways(*mesh) {
-    for (const auto& proxy : configs) {
+  Impl(std::shared_ptr<const Mesh> m, DumpedMesh from_dumps)
+      : mesh(std::move(m)),
+        compiler(mesh),
+        slots(mesh->workloads().size()),
+        dumped_ztunnel(std::move(from_dumps.ztunnel)),
+        unknown(std::move(from_dumps.unknown)),
+        ways(*mesh) {
+    for (const auto& proxy : from_dumps.proxies) {
       const Workload* workload = mesh->FindWorkload(proxy->ns, proxy->workload);
       if (workload != nullptr) dumped.try_emplace(workload, proxy);
     }
+  }
+
+  const std::string& Unknown(const Workload& workload) {
+    static const std::string kKnown;
+    if (!unknown.empty()) {
+      if (auto found = unknown.find(&workload); found != unknown.end()) return found->second;
+    }
+    const bool asks_ztunnel = dumped_ztunnel != nullptr && workload.mode == ProxyMode::kAmbient;
+    return asks_ztunnel ? dumped_ztunnel->For(workload).unknown : kKnown;
   }
 
   struct Slot {
@@ -183,10 +197,46 @@ struct World::Impl {
     return *slot.simulator;
   }
 
+  // A caller of which nobody knows whether it has a proxy, and so an identity.
+  bool MayHaveIdentity(const Case& question) const {
+    if (unknown.empty() || question.tls != CaseTls::kAuto || question.from_identity) return false;
+    const size_t slash = question.from_workload.find('/');
+    if (slash == std::string::npos) return false;
+    const std::string_view name = question.from_workload;
+    const Workload* caller = mesh->FindWorkload(name.substr(0, slash), name.substr(slash + 1));
+    return caller != nullptr && caller->mode == ProxyMode::kNone && unknown.contains(caller);
+  }
+
+  Result<Verdict> RunOneWay(const Case& question, World::Addresses addresses, Detail detail);
+
+  // As one without identity and as one with its service account's: does it matter?
+  Result<Verdict> RunBothWays(const Case& question, World::Addresses addresses, Detail detail) {
+    auto plain = RunOneWay(question, addresses, detail);
+    if (!plain.ok()) return plain;
+    const std::string_view name = question.from_workload;
+    const size_t slash = name.find('/');
+    const Workload& caller = *mesh->FindWorkload(name.substr(0, slash), name.substr(slash + 1));
+    Case with_identity = question;
+    with_identity.from_identity = "spiffe://" + mesh->config().trust_domain + "/ns/" + caller.ns +
+                                  "/sa/" + caller.service_account;
+    auto secured = RunOneWay(with_identity, addresses, detail);
+    if (!secured.ok() || SayTheSame(plain.value(), secured.value())) return plain;
+    Verdict verdict = Undetermined("whether " + NameOf(caller) +
+                                   " has a proxy, and so an identity, which the dump does not say; "
+                                   "say --tls plaintext or --principal " +
+                                   *with_identity.from_identity);
+    verdict.steps = std::move(plain.value().steps);
+    verdict.hops = std::move(plain.value().hops);
+    return verdict;
+  }
+
   // The proxy of one workload, whichever it has.
   Verdict RunProxy(const Approach& approach, Detail detail) {
     const Workload& workload = *approach.destination;
     const Connection& connection = approach.request.connection;
+    if (const std::string& missing = Unknown(workload); !missing.empty()) {
+      return Undetermined(missing);
+    }
     if (dumped.empty() || !dumped.contains(&workload)) {
       if (workload.mode == ProxyMode::kNone) return RunWithoutProxy(approach.request);
       if (workload.mode == ProxyMode::kAmbient) {
@@ -284,6 +334,17 @@ struct World::Impl {
     const MeshService* service = cluster ? mesh->FindService(cluster->host) : nullptr;
     const MeshServicePort* port = service != nullptr ? service->FindPort(cluster->port) : nullptr;
     if (port == nullptr || service->external) return at_proxy;
+    if (service->workloads.empty() && service->object->file != nullptr &&
+        IsMadeForDumps(*service->object->file)) {
+      // A waypoint's dump names Services and nothing behind them.
+      Step step;
+      step.hop = hop;
+      step.stage = Stage::kAllow;
+      step.text = "as far as " + NameOf(proxy) + " is concerned: what stands behind " +
+                  service->host + " is not in the dump";
+      if (detail == Detail::kTrace) at_proxy.steps.push_back(std::move(step));
+      return at_proxy;
+    }
     for (const BackendTlsPolicy& policy : mesh->model().backend_tls_policies) {
       if (policy.meta.ns != service->ns || proxy.mode != ProxyMode::kGateway) continue;
       const bool targets =
@@ -436,6 +497,7 @@ struct World::Impl {
   }
 
   const ZtunnelConfig& Ztunnel() {
+    if (dumped_ztunnel != nullptr) return *dumped_ztunnel;
     std::call_once(ztunnel_once, [&] { ztunnel = std::make_unique<ZtunnelConfig>(*mesh); });
     return *ztunnel;
   }
@@ -446,12 +508,16 @@ struct World::Impl {
   std::once_flag ztunnel_once;
   std::unique_ptr<const ZtunnelConfig> ztunnel;
   std::unordered_map<const Workload*, std::shared_ptr<const ProxyConfig>> dumped;
+  std::shared_ptr<const ZtunnelConfig> dumped_ztunnel;
+  std::unordered_map<const Workload*, std::string> unknown;
   WayBook ways;
 };
 
 World::World(std::shared_ptr<const Mesh> mesh,
              const std::vector<std::shared_ptr<const ProxyConfig>>& dumped)
-    : impl_(std::make_unique<Impl>(std::move(mesh), dumped)) {}
+    : impl_(std::make_unique<Impl>(std::move(mesh), DumpedMesh{dumped, nullptr, {}})) {}
+World::World(std::shared_ptr<const Mesh> mesh, DumpedMesh dumped)
+    : impl_(std::make_unique<Impl>(std::move(mesh), std::move(dumped))) {}
 World::~World() = default;
 
 const Mesh& World::mesh() const {
@@ -466,8 +532,17 @@ const ZtunnelConfig& World::Ztunnel() const {
   return impl_->Ztunnel();
 }
 
+const std::string& World::Unknown(const Workload& workload) const {
+  return impl_->Unknown(workload);
+}
+
 Result<Verdict> World::Run(const Case& question, Addresses addresses, Detail detail) const {
-  auto taken = impl_->ways.Take(question, addresses);
+  if (impl_->MayHaveIdentity(question)) return impl_->RunBothWays(question, addresses, detail);
+  return impl_->RunOneWay(question, addresses, detail);
+}
+
+Result<Verdict> World::Impl::RunOneWay(const Case& question, Addresses addresses, Detail detail) {
+  auto taken = ways.Take(question, addresses);
   if (!taken.ok()) return taken.error();
   auto plan = taken.Take();
   const int64_t now = question.now ? *question.now : static_cast<int64_t>(std::time(nullptr));
@@ -480,7 +555,7 @@ Result<Verdict> World::Run(const Case& question, Addresses addresses, Detail det
       approach.request.ext_authz = ExtAuthzAnswer::kDeny;
     }
   }
-  Result<Verdict> verdict = impl_->RunAll(plan->approaches, addresses, question.follow, detail);
+  Result<Verdict> verdict = RunAll(plan->approaches, addresses, question.follow, detail);
   WayBook::PutBack(std::move(plan));
   return verdict;
 }

@@ -267,7 +267,7 @@ class ZtunnelRun {
                                  ? connection.certificate->uri_sans.front()
                                  : "";
     identity_ = ParseIdentity(name);
-    const std::string& own = config_.mesh().config().trust_domain;
+    const std::string& own = config_.For(workload_).trust_domain;
     const bool trusted = connection.certificate && connection.certificate->trusted;
     if (!trusted || !identity_ || identity_->trust_domain != own) {
       Reject(Stage::kMtls, {},
