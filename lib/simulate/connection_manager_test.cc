@@ -454,7 +454,8 @@ TEST_CASE("a denial hides a missing route, an opaque filter everything") {
   verdict = Run(manager, Get());
   CHECK(verdict.outcome == Outcome::kUndetermined);
   REQUIRE(verdict.missing.size() == 1);
-  CHECK(verdict.missing[0] == "route configuration http.80, of the section of routes, is not in the input");
+  CHECK(verdict.missing[0] ==
+        "route configuration http.80, of the section of routes, is not in the input");
 }
 
 TEST_CASE("an authorizer's answers") {
