@@ -151,7 +151,7 @@ void AddPairs(const std::vector<JwtProvider>& providers, const std::vector<Proxy
       ProxyRequest scratch;
       if (i == j || PlaceToken(a, "", &scratch) == PlaceToken(b, "", &scratch)) continue;
       for (const ProxyRequest& shape : shapes) {
-        for (const bool both_good : {true, false}) {
+        for (const bool both_good : {false, true}) {
           if (both_good && j < i) continue;
           Question pair{shape, "with good tokens of `" + a.issuer + "` and `" + b.issuer + "`",
                         false};

@@ -151,7 +151,8 @@ Load DumpInput::Complete(Load load, bool of_mesh) {
     names.insert(identity.ns + "/" + identity.workload);
     Labels served = ztunnels ? ztunnels->LabelsOf(identity.ns, identity.workload) : Labels();
     if (of_mesh && identity.mode == ProxyMode::kWaypoint &&
-        FindLabel(identity.labels, kGatewayNameLabel) == nullptr) {
+        FindLabel(identity.labels, kGatewayNameLabel) == nullptr &&
+        FindLabel(served, kGatewayNameLabel) == nullptr) {
       served.emplace_back(kGatewayNameLabel, identity.workload);
     }
     text += WriteJson(PodOf(identity, served)) + "\n";
