@@ -182,7 +182,8 @@ std::string ModeIn(const ProxyConfig& proxy, uint32_t port, bool other) {
   return std::string(ToString(mode));
 }
 
-std::vector<PortAccess> AnswerAll(const Reasoner& reasoner, const Plan& plan) {
+std::vector<PortAccess> AnswerAll(const Reasoner& reasoner, const Plan& plan,
+                                  WithExamples examples) {
   const Mesh& mesh = reasoner.world().mesh();
   Ways ways = GatewayWays(reasoner.world());
   std::vector<std::vector<int>> ports(plan.targets.size());
@@ -225,8 +226,8 @@ std::vector<PortAccess> AnswerAll(const Reasoner& reasoner, const Plan& plan) {
     }
   }
   AskAll(reasoner.world(), questions, [&](size_t i) {
-    answers[i].exposure =
-        reasoner.ExposureOf(*questions[i].workload, questions[i].port, targets[i]->within);
+    answers[i].exposure = reasoner.ExposureOf(*questions[i].workload, questions[i].port,
+                                              targets[i]->within, examples);
   });
   if (plan.only_open) {
     auto is_shut = [](const PortAccess& access) {
@@ -263,7 +264,9 @@ Exit RunAccess(const AccessOptions& options, const Host& host) {
       : options.question == AccessOptions::Question::kWhoCan ? PlanWhoCan(world, options)
                                                              : PlanWhatCan(world, options, name);
   if (!plan.ok()) return Fail(host, WithNamelessDumps(plan.error(), input.value()));
-  std::vector<PortAccess> answers = AnswerAll(reasoner, plan.value());
+  // The other formats print none.
+  const WithExamples examples = options.format == "json" ? WithExamples::kYes : WithExamples::kNo;
+  std::vector<PortAccess> answers = AnswerAll(reasoner, plan.value(), examples);
   if (options.format == "json") {
     host.out << WriteJson(AccessJson(answers), 2) << "\n";
   } else if (options.format == "csv") {

@@ -193,34 +193,38 @@ Answer Reasoner::Find(const Workload& workload, int port, const Region& region,
   return FindAnew(workload, port, region, wanted);
 }
 
-std::vector<RuleStatus> Reasoner::RuleStatuses(const Workload& workload, int port) const {
+std::vector<RuleStatus> Reasoner::RuleStatuses(const Workload& workload, int port,
+                                               WithExamples examples) const {
   std::string key = impl_->keys.ShortOf(impl_->world, workload, port);
-  if (key.empty()) return RuleStatusesAnew(workload, port);
-  bool made = false;
-  std::vector<RuleStatus> statuses =
-      *impl_->known_statuses.Get(key, [&] { return RuleStatusesAnew(workload, port); }, &made);
+  bool made = key.empty();
+  auto anew = [&] { return RuleStatusesAnew(workload, port); };
+  std::vector<RuleStatus> statuses = made ? anew() : *impl_->known_statuses.Get(key, anew, &made);
+  if (examples == WithExamples::kNo) {
+    for (RuleStatus& status : statuses) status.example.reset();
+    return statuses;
+  }
   if (made) return statuses;
   for (RuleStatus& status : statuses) {
-    if (!impl_->Readdress(workload, port, &status.example)) {
-      return RuleStatusesAnew(workload, port);
-    }
+    if (!impl_->Readdress(workload, port, &status.example)) return anew();
   }
   return statuses;
 }
 
-Exposure Reasoner::ExposureOf(const Workload& workload, int port, const Region& within) const {
+Exposure Reasoner::ExposureOf(const Workload& workload, int port, const Region& within,
+                              WithExamples examples) const {
   std::string key = impl_->keys.ShortOf(impl_->world, workload, port);
-  if (key.empty()) return ExposureAnew(workload, port, within);
-  key += RegionKey(within);
-  bool made = false;
+  bool made = key.empty();
+  auto anew = [&] { return ExposureAnew(workload, port, within); };
   Exposure exposure =
-      *impl_->known_exposures.Get(key, [&] { return ExposureAnew(workload, port, within); }, &made);
-  if (made) return exposure;
+      made ? anew() : *impl_->known_exposures.Get(key + RegionKey(within), anew, &made);
   exposure.port = port;
+  if (examples == WithExamples::kNo) {
+    for (ExposureRow& row : exposure.rows) row.example.reset();
+    return exposure;
+  }
+  if (made) return exposure;
   for (ExposureRow& row : exposure.rows) {
-    if (!impl_->Readdress(workload, port, &row.example)) {
-      return ExposureAnew(workload, port, within);
-    }
+    if (!impl_->Readdress(workload, port, &row.example)) return anew();
   }
   return exposure;
 }

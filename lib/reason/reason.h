@@ -130,6 +130,10 @@ struct Comparison {
   std::string reason;
 };
 
+// What was found out for one workload holds for all whose proxies say the same; only its examples
+// have to be judged at each of them, which takes longer than all the rest.
+enum class WithExamples { kYes, kNo };
+
 // Asks one mesh. Thread-safe; remembers what it built for policies that are
 // alike.
 class Reasoner {
@@ -149,8 +153,11 @@ class Reasoner {
   int OtherPort(const Workload& workload) const;
 
   Answer Find(const Workload& workload, int port, const Region& region, Wanted wanted) const;
-  std::vector<RuleStatus> RuleStatuses(const Workload& workload, int port) const;
-  Exposure ExposureOf(const Workload& workload, int port, const Region& within = {}) const;
+  // kNo: statuses and rows are without examples.
+  std::vector<RuleStatus> RuleStatuses(const Workload& workload, int port,
+                                       WithExamples examples = WithExamples::kYes) const;
+  Exposure ExposureOf(const Workload& workload, int port, const Region& within = {},
+                      WithExamples examples = WithExamples::kYes) const;
 
   // Requests to `port` on which the two worlds disagree, at most `limit` of
   // each direction.

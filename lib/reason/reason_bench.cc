@@ -291,11 +291,13 @@ void Fleet(int namespaces, std::string_view only) {
         undetermined += answer.kind == Answer::Kind::kUndetermined;
       }
       if (verbs.status) {
-        for (const RuleStatus& status : reasoner.RuleStatuses(one, 80)) {
+        for (const RuleStatus& status : reasoner.RuleStatuses(one, 80, WithExamples::kNo)) {
           undetermined += status.kind == RuleStatus::Kind::kUndetermined;
         }
       }
-      if (verbs.exposure) undetermined += !reasoner.ExposureOf(one, 80).complete;
+      if (verbs.exposure) {
+        undetermined += !reasoner.ExposureOf(one, 80, {}, WithExamples::kNo).complete;
+      }
     });
     if (verbs.diff) {
       AskAll(world, wider_world, pairs, [&](size_t i) {
