@@ -9,7 +9,7 @@
 #include "app/version.h"
 #include "base/parallel.h"
 #include "base/text.h"
-#include "proxy/emit.h"
+#include "proxy/same_config.h"
 #include "reason/ask_all.h"
 #include "report/change.h"
 #include "report/description.h"
@@ -55,8 +55,7 @@ bool SameProxy(const Version& before, const Workload& a, const Version& after, c
   if (!HasProxy(a)) return a.mode == ProxyMode::kNone;
   const ProxyConfig& x = before.world->Proxy(a).proxy();
   const ProxyConfig& y = after.world->Proxy(b).proxy();
-  return x.unmodelled.empty() && y.unmodelled.empty() &&
-         WriteJson(EmitProxy(x)) == WriteJson(EmitProxy(y));
+  return x.unmodelled.empty() && y.unmodelled.empty() && SameConfig(x, y);
 }
 
 std::string ModeText(const EffectiveMode& mode) {
