@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "app/memory_files.h"
+#include "base/text.h"
 #include "simulate/meshtest.h"
 
 namespace meshproof::can_test {
@@ -226,6 +227,24 @@ TEST_CASE("can: a broken document is named, the rest answers, the status is 2") 
   CHECK(ran.out.starts_with("ALLOW 200"));
   CHECK_MESSAGE(Contains(ran.err, "mesh.yaml:"), ran.err);
   CHECK_MESSAGE(Contains(ran.err, "skipped kinds: Unknown"), ran.err);
+}
+
+TEST_CASE("can: of warnings that say the same the first ones are shown, and how many follow") {
+  MemoryFiles files = SmallFiles();
+  std::string text = kSmallMesh;
+  for (int i = 0; i < 6; ++i) {
+    text += "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: x" +
+            std::to_string(i) + ", namespace: far}\nspec: {rulez: []}\n";
+  }
+  files.Put("mesh.yaml", text);
+  Ran ran = Can({"--from", "shop/web", "--to", "orders:80", "--path", "/api"}, files);
+  CHECK(ran.status == 0);
+  size_t shown = 0;
+  for (std::string_view line : Split(ran.err, '\n')) {
+    if (line.starts_with("mesh.yaml:") && Contains(std::string(line), "rulez")) ++shown;
+  }
+  CHECK_MESSAGE(shown == 3, ran.err);
+  CHECK_MESSAGE(Contains(ran.err, "note: 3 more times: "), ran.err);
 }
 
 TEST_CASE("can: an unrendered template is no input, a refused object is left out") {

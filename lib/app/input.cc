@@ -41,6 +41,24 @@ std::string KindList(const std::map<std::string, size_t>& kinds) {
   return Join(texts, ", ");
 }
 
+// Every error, and of warnings that say the same the first ones: who asks one question has not
+// asked for a list.
+void ReportDiagnostics(const Model& model, std::vector<std::string>* notes) {
+  constexpr size_t kShown = 3;
+  std::map<std::string_view, size_t> warnings;
+  for (const auto& diagnostic : model.diagnostics) {
+    const bool error = diagnostic.severity == Severity::kError;
+    if (error || ++warnings[diagnostic.message] <= kShown) {
+      notes->push_back(ToString(diagnostic) + "\n");
+    }
+  }
+  for (const auto& [message, count] : warnings) {
+    if (count <= kShown) continue;
+    notes->push_back("note: " + std::to_string(count - kShown) + " more times: " +
+                     std::string(message) + " (`meshproof analyze` lists them)\n");
+  }
+}
+
 void ReportSkipped(const Model& model, std::vector<std::string>* notes) {
   std::map<std::string, size_t> unknown, unsupported;
   size_t others = 0;
@@ -310,7 +328,7 @@ Result<Input> LoadMesh(const std::vector<InputPath>& paths, const InputOptions& 
   auto input = ReadMesh(paths, options, settings, files, threads, Purpose::kQuestions, notes);
   if (!input.ok()) return input.error();
   const Model& model = *input.value().model;
-  for (const auto& diagnostic : model.diagnostics) notes->push_back(ToString(diagnostic) + "\n");
+  ReportDiagnostics(model, notes);
   ReportSkipped(model, notes);
   const auto& dumps = input.value().dumps;
   if (model.objects == 0 && dumps == nullptr) return NothingToUse(paths);
