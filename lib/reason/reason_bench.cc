@@ -232,14 +232,17 @@ void Worst(const Budget& budget) {
 
 // Ten workloads in each of many namespaces, with policies of their own; `wider`: one rule of each
 // namespace lets in more.
-std::shared_ptr<const Mesh> FleetMesh(int namespaces, bool wider) {
+std::string FleetText(int namespaces, bool wider) {
   std::string yaml;
   for (int i = 0; i < namespaces; ++i) {
     std::string ns = "n" + std::to_string(i);
     std::string set = Generator(static_cast<uint32_t>(i), Shape{}).Policies(ns);
     yaml += Workloads(ns, 10) + (wider ? OneRuleWider(std::move(set)) : set);
   }
-  return MakeMesh(std::move(yaml));
+  return yaml;
+}
+std::shared_ptr<const Mesh> FleetMesh(int namespaces, bool wider) {
+  return MakeMesh(FleetText(namespaces, wider));
 }
 
 Region NoToken() {
@@ -401,6 +404,11 @@ int main(int count, char** arguments) {
   std::string what = count > 1 ? arguments[1] : "";
   if (what == "fleet") {
     meshproof::Fleet(count > 2 ? std::atoi(arguments[2]) : 1000, count > 3 ? arguments[3] : "");
+    return 0;
+  }
+  if (what == "write") {
+    std::fputs(meshproof::FleetText(count > 2 ? std::atoi(arguments[2]) : 1000, count > 3).c_str(),
+               stdout);
     return 0;
   }
   if (what == "answers") {
