@@ -11,6 +11,7 @@
 
 #include "analyze/drift.h"
 #include "analyze/reach.h"
+#include "analyze/shared_views.h"
 #include "analyze/suppress.h"
 #include "analyze/workload_index.h"
 #include "base/parallel.h"
@@ -137,6 +138,8 @@ AnalyzeResult Analyze(const Mesh& mesh, const World& world, const AnalyzeOptions
                     workings->objects, options.now, options.istio_version};
   analysis.reach = &workings->reach;
   analysis.index = &*workings->index;
+  const SharedViews views(analysis);
+  analysis.views = &views;
   std::vector<DriftDifference> drift;
   if (options.dumps != nullptr) {
     drift = FindDrift({mesh, *options.dumps, options.now});

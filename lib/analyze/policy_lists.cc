@@ -1,5 +1,6 @@
 #include "analyze/policy_lists.h"
 
+#include <algorithm>
 #include <string_view>
 
 namespace meshproof {
@@ -157,6 +158,25 @@ std::vector<PolicyList> ListsOf(const AuthorizationPolicy::Rule& rule) {
 
 bool IsHttpOnly(const PolicyList& list) {
   return list.subject == Subject::kToken || list.subject == Subject::kHttp;
+}
+
+bool HasHttpOnly(const AuthorizationPolicy::Rule& rule) {
+  const auto by_token = [](const AuthorizationPolicy::Source& source) {
+    return !source.request_principals.empty() || !source.not_request_principals.empty();
+  };
+  const auto of_request = [](const AuthorizationPolicy::Operation& operation) {
+    return !operation.hosts.empty() || !operation.not_hosts.empty() || !operation.methods.empty() ||
+           !operation.not_methods.empty() || !operation.paths.empty() ||
+           !operation.not_paths.empty();
+  };
+  const auto is_http = [](const AuthorizationPolicy::Condition& condition) {
+    const Subject subject = SubjectOfKey(condition.key.value);
+    return (subject == Subject::kToken || subject == Subject::kHttp) &&
+           (!condition.values.empty() || !condition.not_values.empty());
+  };
+  return std::any_of(rule.from.begin(), rule.from.end(), by_token) ||
+         std::any_of(rule.to.begin(), rule.to.end(), of_request) ||
+         std::any_of(rule.when.begin(), rule.when.end(), is_http);
 }
 
 std::string FieldPathOf(size_t rule, const PolicyList& list) {
