@@ -64,8 +64,7 @@ std::string IdentityOf(const AuthorizationPolicy::Rule& rule, const MeshConfig& 
 
 }  // namespace
 
-AmbientView::AmbientView(const Analysis& analysis)
-    : analysis_(analysis), ztunnel_(analysis.world.Ztunnel()), index_(*analysis.index) {
+AmbientView::AmbientView(const Analysis& analysis) : analysis_(analysis), index_(*analysis.index) {
   const Mesh& mesh = analysis.mesh;
   services_.resize(mesh.workloads().size());
   for (const Workload& workload : mesh.workloads()) {

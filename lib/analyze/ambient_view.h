@@ -19,7 +19,7 @@ class AmbientView {
  public:
   explicit AmbientView(const Analysis& analysis);
 
-  const ZtunnelConfig& ztunnel() const { return ztunnel_; }
+  const ZtunnelConfig& ztunnel() const { return analysis_.world.Ztunnel(); }
   bool any() const { return !all_.empty(); }  // any ambient workload
   const std::vector<const Workload*>& all() const { return all_; }
   const WorkloadIndex& index() const { return index_; }
@@ -56,7 +56,6 @@ class AmbientView {
 
  private:
   const Analysis& analysis_;
-  const ZtunnelConfig& ztunnel_;
   const WorkloadIndex& index_;
   std::vector<const Workload*> all_;
   std::vector<const Workload*> without_labels_;

@@ -31,7 +31,7 @@ DiagnosticPlace DiagnosticPlaces::Of(const Diagnostic& diagnostic) {
     if (const ObjectMeta* config = model_.mesh_config.object) place.object = NameOf(*config);
     return place;
   }
-  if (!index_) index_.emplace(model_);
+  if (!index_) index_.emplace(objects_);
   const RawObject* object = index_->At(diagnostic.span);
   if (object == nullptr) return place;
   if (place.object.kind.empty()) {

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "analyze/finding.h"
 #include "analyze/raw_objects.h"
@@ -19,11 +20,14 @@ struct DiagnosticPlace {
 
 class DiagnosticPlaces {
  public:
-  explicit DiagnosticPlaces(const Model& model) : model_(model) {}
+  // `objects` are those of the model.
+  DiagnosticPlaces(const Model& model, const std::vector<RawObject>& objects)
+      : model_(model), objects_(objects) {}
   DiagnosticPlace Of(const Diagnostic& diagnostic);
 
  private:
   const Model& model_;
+  const std::vector<RawObject>& objects_;
   std::optional<RawObjectIndex> index_;  // made for the first diagnostic
 };
 

@@ -4,10 +4,14 @@
 #include "analyze/driver.h"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
+#include <optional>
 #include <tuple>
 
 #include "analyze/drift.h"
 #include "analyze/reach.h"
+#include "analyze/shared_views.h"
 #include "analyze/suppress.h"
 #include "analyze/workload_index.h"
 #include "base/parallel.h"
@@ -91,6 +95,25 @@ void ReportSuppressions(const std::vector<SuppressionSite>& sites,
   }
 }
 
+// What all rules share, made at once.
+struct Workings {
+  Workings(const Mesh& mesh, const World& world, unsigned threads) : reach(world) {
+    const std::function<void()> parts[] = {
+        [&] { objects = ReadRawObjects(mesh.model()); },
+        [&] { reach.Sites(); },
+        [&] { index.emplace(mesh); },
+        [&] { suppressions = FindSuppressions(mesh.model(), &malformed); },
+    };
+    ParallelFor(std::size(parts), [&](size_t i) { parts[i](); }, threads);
+  }
+
+  Reach reach;
+  std::vector<RawObject> objects;
+  std::optional<WorkloadIndex> index;
+  std::vector<SuppressionSite> suppressions;
+  std::vector<MalformedSuppression> malformed;
+};
+
 }  // namespace
 
 Result<bool> CheckRuleNames(const AnalyzeOptions& options) {
@@ -110,12 +133,13 @@ bool IsRuleOn(const AnalyzeOptions& options, const Rule& rule) {
 }
 
 AnalyzeResult Analyze(const Mesh& mesh, const World& world, const AnalyzeOptions& options) {
-  std::vector<RawObject> objects = ReadRawObjects(mesh.model());
-  Analysis analysis{mesh.model(), mesh, world, objects, options.now, options.istio_version};
-  const Reach reach(world);
-  analysis.reach = &reach;
-  const WorkloadIndex index(mesh);
-  analysis.index = &index;
+  const auto workings = std::make_shared<Workings>(mesh, world, options.threads);
+  Analysis analysis{mesh.model(),      mesh,        world,
+                    workings->objects, options.now, options.istio_version};
+  analysis.reach = &workings->reach;
+  analysis.index = &*workings->index;
+  const SharedViews views(analysis);
+  analysis.views = &views;
   std::vector<DriftDifference> drift;
   if (options.dumps != nullptr) {
     drift = FindDrift({mesh, *options.dumps, options.now});
@@ -141,6 +165,7 @@ AnalyzeResult Analyze(const Mesh& mesh, const World& world, const AnalyzeOptions
       },
       options.threads);
   AnalyzeResult result;
+  result.workings = workings;
   size_t count = 0;
   for (const auto& slot : slots) count += slot.size();
   result.findings.reserve(count);
@@ -155,10 +180,8 @@ AnalyzeResult Analyze(const Mesh& mesh, const World& world, const AnalyzeOptions
     });
   }
   std::string today = DateOf(options.now);
-  std::vector<MalformedSuppression> malformed;
-  std::vector<SuppressionSite> sites = FindSuppressions(mesh.model(), &malformed);
-  ApplySuppressions(today, &sites, &result.findings);
-  ReportSuppressions(sites, malformed, today, options, &result.findings);
+  ApplySuppressions(today, &workings->suppressions, &result.findings);
+  ReportSuppressions(workings->suppressions, workings->malformed, today, options, &result.findings);
   SortFindings(&result.findings);
   auto shown = [](const Finding& finding) { return !finding.suppressed.has_value(); };
   result.suppressed =

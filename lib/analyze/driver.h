@@ -28,6 +28,7 @@ struct AnalyzeOptions {
 struct AnalyzeResult {
   std::vector<Finding> findings;  // sorted by file, place, code; suppressed ones only if asked for
   size_t suppressed = 0;
+  std::shared_ptr<const void> workings;  // what the rules have asked; nobody needs it any more
 };
 
 // An error names the unknown rule and the nearest one.

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/diagnostic.h"
@@ -39,6 +41,34 @@ struct Witness {
   Verdict verdict;
 };
 
+// A witness or none, as std::optional; most findings have none, and it is larger than they are.
+class WitnessSlot {
+ public:
+  WitnessSlot() = default;
+  WitnessSlot(Witness witness) : held_(std::make_unique<Witness>(std::move(witness))) {}
+  WitnessSlot(std::optional<Witness> witness) {
+    if (witness) held_ = std::make_unique<Witness>(*std::move(witness));
+  }
+  WitnessSlot(const WitnessSlot& other)
+      : held_(other.held_ == nullptr ? nullptr : std::make_unique<Witness>(*other.held_)) {}
+  WitnessSlot(WitnessSlot&&) noexcept = default;
+  WitnessSlot& operator=(WitnessSlot other) noexcept {
+    held_ = std::move(other.held_);
+    return *this;
+  }
+  ~WitnessSlot() = default;
+
+  bool has_value() const { return held_ != nullptr; }
+  explicit operator bool() const { return held_ != nullptr; }
+  Witness& operator*() { return *held_; }
+  const Witness& operator*() const { return *held_; }
+  Witness* operator->() { return held_.get(); }
+  const Witness* operator->() const { return held_.get(); }
+
+ private:
+  std::unique_ptr<Witness> held_;
+};
+
 struct Finding {
   const Rule* rule = nullptr;
   Severity severity = Severity::kWarning;
@@ -49,7 +79,7 @@ struct Finding {
   Span span;          // where to point; may lack a file (a path that could not be read)
   std::string file;   // only where `span` has none
   std::vector<Related> related;
-  std::optional<Witness> witness;
+  WitnessSlot witness;
   std::string fix;  // one sentence; may be empty
   std::vector<Edit> edits;
   // Path of the field in the object ("spec.rules[0].to[0].operation.ports[1]"), for the

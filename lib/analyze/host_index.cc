@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "analyze/shared_views.h"
 #include "base/text.h"
 #include "match/ip.h"
 #include "mesh/hosts.h"
@@ -17,7 +18,8 @@ std::string_view NamespaceOfHost(std::string_view host, std::string_view domain)
   return host.substr(dot + 1);
 }
 
-HostIndex::HostIndex(const Analysis& analysis) : analysis_(analysis), names_(analysis) {
+HostIndex::HostIndex(const Analysis& analysis)
+    : analysis_(analysis), names_(analysis.views->Names()) {
   for (const MeshService& service : analysis.mesh.services()) {
     by_host_[service.host].push_back(&service);
     by_namespace_[service.ns].push_back(&service);

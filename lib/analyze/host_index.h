@@ -40,7 +40,7 @@ class HostIndex {
   bool IsExported(const MeshService& service, std::string_view ns) const;
 
   const Analysis& analysis_;
-  KnownNames names_;
+  const KnownNames& names_;
   std::map<std::string, std::vector<const MeshService*>, std::less<>> by_host_;
   std::map<std::string, std::vector<const MeshService*>, std::less<>> by_namespace_;
   std::set<std::string, std::less<>> service_namespaces_;

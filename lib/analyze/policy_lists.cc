@@ -1,5 +1,6 @@
 #include "analyze/policy_lists.h"
 
+#include <algorithm>
 #include <string_view>
 
 namespace meshproof {
@@ -16,6 +17,21 @@ Subject SubjectOfKey(std::string_view key) {
   return Subject::kOther;
 }
 
+// "from[0].source."
+struct Block {
+  std::string_view before;
+  size_t index;
+  std::string_view behind;
+
+  std::string PathOf(std::string_view field) const {
+    std::string path(before);
+    path += std::to_string(index);
+    path += behind;
+    path += field;
+    return path;
+  }
+};
+
 class ListCollector {
  public:
   std::vector<PolicyList> Collect(const AuthorizationPolicy::Rule& rule) {
@@ -26,12 +42,12 @@ class ListCollector {
   }
 
  private:
-  void Add(Subject subject, std::string name, const std::string& path, bool negative,
+  // `values` are not empty.
+  void Add(Subject subject, std::string name, std::string path, bool negative,
            const TextList& values) {
-    if (values.empty()) return;
     PolicyList list = current_;
     list.subject = subject;
-    list.path = path;
+    list.path = std::move(path);
     list.name = std::move(name);
     list.negative = negative;
     list.values = &values;
@@ -39,18 +55,23 @@ class ListCollector {
     lists_.push_back(std::move(list));
   }
 
-  void AddField(Subject subject, std::string_view name, const std::string& block,
-                const TextList& values, const TextList& excluded) {
-    std::string text(name);
-    Add(subject, text, block + "." + text, false, values);
-    text[0] = static_cast<char>(text[0] & ~0x20);
-    Add(subject, "not" + text, block + ".not" + text, true, excluded);
+  // Most fields of most rules are empty, and no text is made for them.
+  void AddField(Subject subject, std::string_view name, const Block& block, const TextList& values,
+                const TextList& excluded) {
+    if (!values.empty()) {
+      Add(subject, std::string(name), block.PathOf(name), false, values);
+    }
+    if (excluded.empty()) return;
+    std::string negative = "not" + std::string(name);
+    negative[3] = static_cast<char>(negative[3] & ~0x20);
+    std::string path = block.PathOf(negative);
+    Add(subject, std::move(negative), std::move(path), true, excluded);
   }
 
   void AddSource(const AuthorizationPolicy::Source& source, size_t index) {
     current_ = {};
     current_.source = &source;
-    std::string block = "from[" + std::to_string(index) + "].source";
+    const Block block{"from[", index, "].source."};
     auto add = [&](Subject subject, std::string_view name, const TextList& values,
                    const TextList& excluded) { AddField(subject, name, block, values, excluded); };
     add(Subject::kIdentity, "principals", source.principals, source.not_principals);
@@ -67,7 +88,7 @@ class ListCollector {
   void AddOperation(const AuthorizationPolicy::Operation& operation, size_t index) {
     current_ = {};
     current_.operation = &operation;
-    std::string block = "to[" + std::to_string(index) + "].operation";
+    const Block block{"to[", index, "].operation."};
     auto add = [&](Subject subject, std::string_view name, const TextList& values,
                    const TextList& excluded) { AddField(subject, name, block, values, excluded); };
     add(Subject::kHttp, "hosts", operation.hosts, operation.not_hosts);
@@ -79,11 +100,15 @@ class ListCollector {
   void AddCondition(const AuthorizationPolicy::Condition& condition, size_t index) {
     current_ = {};
     current_.condition = &condition;
-    std::string block = "when[" + std::to_string(index) + "]";
-    std::string name = "when " + std::string(condition.key.value);
+    const Block block{"when[", index, "]."};
+    const std::string name = "when " + std::string(condition.key.value);
     Subject subject = SubjectOfKey(condition.key.value);
-    Add(subject, name, block + ".values", false, condition.values);
-    Add(subject, name, block + ".notValues", true, condition.not_values);
+    if (!condition.values.empty()) {
+      Add(subject, name, block.PathOf("values"), false, condition.values);
+    }
+    if (!condition.not_values.empty()) {
+      Add(subject, name, block.PathOf("notValues"), true, condition.not_values);
+    }
   }
 
   PolicyList current_;
@@ -133,6 +158,25 @@ std::vector<PolicyList> ListsOf(const AuthorizationPolicy::Rule& rule) {
 
 bool IsHttpOnly(const PolicyList& list) {
   return list.subject == Subject::kToken || list.subject == Subject::kHttp;
+}
+
+bool HasHttpOnly(const AuthorizationPolicy::Rule& rule) {
+  const auto by_token = [](const AuthorizationPolicy::Source& source) {
+    return !source.request_principals.empty() || !source.not_request_principals.empty();
+  };
+  const auto of_request = [](const AuthorizationPolicy::Operation& operation) {
+    return !operation.hosts.empty() || !operation.not_hosts.empty() || !operation.methods.empty() ||
+           !operation.not_methods.empty() || !operation.paths.empty() ||
+           !operation.not_paths.empty();
+  };
+  const auto is_http = [](const AuthorizationPolicy::Condition& condition) {
+    const Subject subject = SubjectOfKey(condition.key.value);
+    return (subject == Subject::kToken || subject == Subject::kHttp) &&
+           (!condition.values.empty() || !condition.not_values.empty());
+  };
+  return std::any_of(rule.from.begin(), rule.from.end(), by_token) ||
+         std::any_of(rule.to.begin(), rule.to.end(), of_request) ||
+         std::any_of(rule.when.begin(), rule.when.end(), is_http);
 }
 
 std::string FieldPathOf(size_t rule, const PolicyList& list) {

@@ -46,6 +46,8 @@ std::vector<PolicyList> ListsOf(const AuthorizationPolicy::Rule& rule);
 
 // Whether a TCP chain cannot hold it (istio-semantics section 1.3).
 bool IsHttpOnly(const PolicyList& list);
+// Whether any list of the rule is such.
+bool HasHttpOnly(const AuthorizationPolicy::Rule& rule);
 
 // "spec.rules[1].from[0].source.principals"
 std::string FieldPathOf(size_t rule, const PolicyList& list);

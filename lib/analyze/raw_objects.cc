@@ -4,6 +4,8 @@
 #include <functional>
 #include <iterator>
 
+#include "base/parallel.h"
+
 namespace meshproof {
 namespace {
 
@@ -111,13 +113,24 @@ std::vector<RawObject> ObjectsOf(const std::vector<RawObject>& objects,
 }
 
 std::vector<RawObject> ReadRawObjects(const Model& model) {
-  std::vector<RawObject> objects;
-  ObjectCollector collector(&objects);
+  std::vector<const Document*> documents;
   for (const ParsedFile& file : model.files) {
     for (const Document& document : file.documents) {
-      if (document.root() != nullptr) collector.Visit(*document.root(), &document.file(), 0);
+      if (document.root() != nullptr) documents.push_back(&document);
     }
   }
+  constexpr size_t kRun = 512;  // documents; fewer are not worth a thread
+  std::vector<std::vector<RawObject>> parts((documents.size() + kRun - 1) / kRun);
+  ParallelFor(parts.size(), [&](size_t part) {
+    parts[part].reserve(kRun);
+    ObjectCollector collector(&parts[part]);
+    for (size_t i = part * kRun; i < std::min(documents.size(), (part + 1) * kRun); ++i) {
+      collector.Visit(*documents[i]->root(), &documents[i]->file(), 0);
+    }
+  });
+  std::vector<RawObject> objects;
+  objects.reserve(documents.size());
+  for (const auto& part : parts) objects.insert(objects.end(), part.begin(), part.end());
   return objects;
 }
 
@@ -147,11 +160,13 @@ bool SameContent(const Node& a, const Node& b) {
   });
 }
 
-RawObjectIndex::RawObjectIndex(const Model& model) : objects_(ReadRawObjects(model)) {
-  std::stable_sort(objects_.begin(), objects_.end(), [](const RawObject& a, const RawObject& b) {
+RawObjectIndex::RawObjectIndex(std::vector<RawObject> objects) : objects_(std::move(objects)) {
+  auto before = [](const RawObject& a, const RawObject& b) {
     if (a.file != b.file) return std::less<>()(a.file, b.file);
     return a.node->begin < b.node->begin;
-  });
+  };
+  if (std::is_sorted(objects_.begin(), objects_.end(), before)) return;
+  std::stable_sort(objects_.begin(), objects_.end(), before);
 }
 
 const RawObject* RawObjectIndex::At(const Span& span) const {

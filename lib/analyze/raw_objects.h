@@ -49,7 +49,7 @@ bool SameContent(const Node& a, const Node& b);
 // Finds objects by a place in them. Built once; O(log n) a question.
 class RawObjectIndex {
  public:
-  explicit RawObjectIndex(const Model& model);
+  explicit RawObjectIndex(std::vector<RawObject> objects);
   // Null where the place is in no object.
   const RawObject* At(const Span& span) const;
 

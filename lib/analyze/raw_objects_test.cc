@@ -45,7 +45,7 @@ TEST_CASE("items of lists are objects, known or not") {
 
 TEST_CASE("an object is found by any place in it") {
   auto model = Decode(kText);
-  RawObjectIndex index(*model);
+  RawObjectIndex index(ReadRawObjects(*model));
   const SourceFile* file = model->files[0].file.get();
   const auto name_at = [&](uint32_t offset) {
     const RawObject* object = index.At({file, offset, offset});

@@ -227,9 +227,9 @@ void Reach::Impl::FindFates() {
         auto index = static_cast<size_t>(rule);
         if (index >= found->second.size()) continue;
         bool widens = status.custom || status.action == Rbac::Action::kDeny;
-        if (nobody_calls && widens) {
-          std::vector<PolicyList> lists = ListsOf(fates[found->second[index]].policy->rules[index]);
-          if (std::any_of(lists.begin(), lists.end(), IsHttpOnly)) continue;
+        if (nobody_calls && widens &&
+            HasHttpOnly(fates[found->second[index]].policy->rules[index])) {
+          continue;
         }
         fates[found->second[index]].places.push_back({&sites[i], ports[i][p], &status});
       }

@@ -19,6 +19,7 @@ namespace meshproof {
 struct Dumps;
 struct DriftDifference;
 class Reach;
+class SharedViews;
 class WorkloadIndex;
 
 // What every rule sees. Immutable; rules run in parallel.
@@ -35,6 +36,7 @@ struct Analysis {
   // Questions about all requests (analyze/reach.h). Never null.
   const Reach* reach = nullptr;
   const WorkloadIndex* index = nullptr;  // never null
+  const SharedViews* views = nullptr;    // never null
 
   // Whether the input holds any object of this kind or namespace at all; a rule about a missing
   // one lowers its certainty where the input cannot tell.

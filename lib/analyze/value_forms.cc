@@ -357,11 +357,17 @@ namespace {
 
 using ValueKind = PolicyValue::Kind;
 
+// `name` stands behind `path` in the place of the list.
 void AddList(const TextList& list, const std::string& field, const std::string& path,
-             ValueKind kind, bool negated, std::vector<PolicyValue>* values) {
+             std::string_view name, ValueKind kind, bool negated,
+             std::vector<PolicyValue>* values) {
   for (size_t i = 0; i < list.values.size(); ++i) {
-    values->push_back(
-        {&list.values[i], field, path + "[" + std::to_string(i) + "]", kind, negated});
+    std::string place = path;
+    place += name;
+    place += '[';
+    place += std::to_string(i);
+    place += ']';
+    values->push_back({&list.values[i], field, std::move(place), kind, negated});
   }
 }
 
@@ -389,7 +395,7 @@ std::vector<PolicyValue> ValuesOf(const AuthorizationPolicy& policy) {
       const AuthorizationPolicy::Source& s = rule.from[j];
       const std::string path = at + "from[" + std::to_string(j) + "].source.";
       const auto add = [&](const TextList& list, const char* name, ValueKind kind, bool negated) {
-        AddList(list, name, path + name, kind, negated, &values);
+        if (!list.empty()) AddList(list, name, path, name, kind, negated, &values);
       };
       add(s.principals, "principals", ValueKind::kPrincipal, false);
       add(s.not_principals, "notPrincipals", ValueKind::kPrincipal, true);
@@ -402,7 +408,7 @@ std::vector<PolicyValue> ValuesOf(const AuthorizationPolicy& policy) {
       const AuthorizationPolicy::Operation& o = rule.to[j];
       const std::string path = at + "to[" + std::to_string(j) + "].operation.";
       const auto add = [&](const TextList& list, const char* name, ValueKind kind, bool negated) {
-        AddList(list, name, path + name, kind, negated, &values);
+        if (!list.empty()) AddList(list, name, path, name, kind, negated, &values);
       };
       add(o.paths, "paths", ValueKind::kPath, false);
       add(o.not_paths, "notPaths", ValueKind::kPath, true);
@@ -416,8 +422,8 @@ std::vector<PolicyValue> ValuesOf(const AuthorizationPolicy& policy) {
       if (!IsText(c.key.value)) continue;
       const std::string path = at + "when[" + std::to_string(j) + "].";
       const std::string field = "when " + std::string(c.key.value);
-      AddList(c.values, field, path + "values", KindOfKey(c.key.value), false, &values);
-      AddList(c.not_values, field, path + "notValues", KindOfKey(c.key.value), true, &values);
+      AddList(c.values, field, path, "values", KindOfKey(c.key.value), false, &values);
+      AddList(c.not_values, field, path, "notValues", KindOfKey(c.key.value), true, &values);
     }
   }
   return values;

@@ -192,10 +192,12 @@ bool NameBrokenDocuments(const Input& input, const AnalyzeOptions& options, cons
 FindingsReport MakeReport(const Input& input, const AnalyzeOptions& analyze_options,
                           const AnalyzeCommandOptions& options, const Settings& settings,
                           const Host& host) {
-  World world(input.mesh);
+  auto world = std::make_shared<const World>(input.mesh);
+  Keep(host, world);
   AnalyzeOptions with_dumps = analyze_options;
   with_dumps.dumps = input.dumps;
-  AnalyzeResult result = Analyze(*input.mesh, world, with_dumps);
+  AnalyzeResult result = Analyze(*input.mesh, *world, with_dumps);
+  Keep(host, result.workings);
   FindingsReport report;
   report.version = kVersion;
   report.findings = std::move(result.findings);
@@ -221,13 +223,16 @@ Exit RunAnalyze(const AnalyzeCommandOptions& options, const Host& host) {
   if (!analyze_options.ok()) return Fail(host, analyze_options.error());
   BaselineFile baseline(options, settings.value(), host);
   if (auto open = baseline.Open(); !open.ok()) return Fail(host, open.error());
-  auto input = LoadForAnalysis(options.input, settings.value(), host, options.threads);
-  if (!input.ok()) return Fail(host, input.error());
-
-  FindingsReport report =
-      MakeReport(input.value(), analyze_options.value(), options, settings.value(), host);
+  auto loaded = LoadForAnalysis(options.input, settings.value(), host, options.threads);
+  if (!loaded.ok()) return Fail(host, loaded.error());
+  const auto input = std::make_shared<const Input>(loaded.Take());
+  Keep(host, input);
+  const auto made = std::make_shared<FindingsReport>(
+      MakeReport(*input, analyze_options.value(), options, settings.value(), host));
+  Keep(host, made);
+  FindingsReport& report = *made;
   Exit exit = Exit::kOk;
-  if (NameBrokenDocuments(input.value(), analyze_options.value(), host)) exit = Exit::kUnusable;
+  if (NameBrokenDocuments(*input, analyze_options.value(), host)) exit = Exit::kUnusable;
   auto known = baseline.Apply(analyze_options.value(), &report);
   if (!known.ok()) exit = Fail(host, known.error());
   if (options.min_severity) {

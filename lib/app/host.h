@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <ostream>
 #include <string>
 #include <string_view>
@@ -19,7 +20,15 @@ struct Host {
   bool colour = false;    // `out` is a terminal and NO_COLOR is not set
   // Replaces a file. Only for what the user names on the command line.
   std::function<Result<bool>(const std::string& path, const std::string& text)> write = {};
+  // Takes what a command needs no more, where the process ends before it would be taken apart.
+  std::function<void(std::shared_ptr<const void> kept)> keep = {};
 };
+
+// What would be taken apart at the end of a command and takes long to.
+template <typename T>
+void Keep(const Host& host, std::shared_ptr<T> kept) {
+  if (host.keep) host.keep(std::move(kept));
+}
 
 // The machine's own.
 Host RealHost();

@@ -1,6 +1,7 @@
 #include "base/span.h"
 
 #include <algorithm>
+#include <cstring>
 #include <tuple>
 
 #include "base/check.h"
@@ -37,10 +38,13 @@ SourceFile::SourceFile(std::string name, std::string text)
 
 const std::vector<uint32_t>& SourceFile::Starts() const {
   std::call_once(once_, [this] {
-    starts_.reserve(1 + static_cast<size_t>(std::count(text_.begin(), text_.end(), '\n')));
+    starts_.reserve(1 + text_.size() / 16);
     starts_.push_back(0);
-    for (size_t at = text_.find('\n'); at != std::string::npos; at = text_.find('\n', at + 1)) {
-      starts_.push_back(static_cast<uint32_t>(at + 1));
+    const char* begin = text_.data();
+    const char* end = begin + text_.size();
+    for (const char* at = begin; (at = static_cast<const char*>(std::memchr(
+                                      at, '\n', static_cast<size_t>(end - at)))) != nullptr;) {
+      starts_.push_back(static_cast<uint32_t>(++at - begin));
     }
   });
   return starts_;

@@ -4,6 +4,9 @@
 // that its name and the label `pod-template-hash` give away, as istiod names workloads.
 #include <algorithm>
 #include <cctype>
+#include <functional>
+#include <string_view>
+#include <unordered_map>
 
 #include "base/parallel.h"
 #include "mesh/builder.h"
@@ -27,10 +30,25 @@ int KindRank(std::string_view kind) {
   return rank;
 }
 
-bool PodOrder(const PodWorkload* a, const PodWorkload* b) {
-  const int rank_a = KindRank(a->meta.kind);
-  const int rank_b = KindRank(b->meta.kind);
-  return std::tie(a->meta.ns, a->meta.name, rank_a) < std::tie(b->meta.ns, b->meta.name, rank_b);
+// By namespace, name and kind.
+void SortPods(std::vector<const PodWorkload*>* pods) {
+  struct Ranked {
+    std::string_view ns, name;
+    int rank;
+    const PodWorkload* pod;
+  };
+  std::vector<Ranked> ranked;
+  ranked.reserve(pods->size());
+  for (const PodWorkload* pod : *pods) {
+    ranked.push_back({pod->meta.ns, pod->meta.name, KindRank(pod->meta.kind), pod});
+  }
+  auto before = [](const Ranked& a, const Ranked& b) {
+    if (const int order = a.ns.compare(b.ns); order != 0) return order < 0;
+    if (const int order = a.name.compare(b.name); order != 0) return order < 0;
+    return a.rank < b.rank;
+  };
+  std::stable_sort(ranked.begin(), ranked.end(), before);
+  for (size_t i = 0; i < ranked.size(); ++i) (*pods)[i] = ranked[i].pod;
 }
 
 std::string_view WithoutSuffix(std::string_view name, std::string_view hash) {
@@ -58,13 +76,22 @@ std::string_view TemplateHash(const PodWorkload& pod) {
   return hash ? std::string_view(*hash) : std::string_view();
 }
 
-using ObjectKey = std::pair<std::string_view, std::string_view>;  // namespace, name
-using Controllers = std::map<ObjectKey, const PodWorkload*>;
+struct ObjectKey {
+  std::string_view ns, name;
+  bool operator==(const ObjectKey&) const = default;
+};
+struct HashOfKey {
+  size_t operator()(const ObjectKey& key) const {
+    const std::hash<std::string_view> hash;
+    return hash(key.name) * 31 + hash(key.ns);
+  }
+};
+using Controllers = std::unordered_map<ObjectKey, const PodWorkload*, HashOfKey>;
 
 const PodWorkload* FindController(const Controllers& controllers, std::string_view ns,
                                   std::string_view name) {
   if (name.empty()) return nullptr;
-  auto it = controllers.find({ns, name});
+  auto it = controllers.find(ObjectKey{ns, name});
   return it == controllers.end() ? nullptr : it->second;
 }
 
@@ -94,9 +121,10 @@ std::vector<MeshBuilder::Group> MeshBuilder::GroupPods() const {
   std::vector<const PodWorkload*> objects;
   for (const PodWorkload& pod : model_.pod_workloads) objects.push_back(&pod);
   for (const auto& pod : mesh_.made_pods_) objects.push_back(pod.get());
-  std::stable_sort(objects.begin(), objects.end(), PodOrder);
+  SortPods(&objects);
 
   Controllers controllers;
+  controllers.reserve(objects.size());
   for (const PodWorkload* object : objects) {
     if (object->meta.kind == "Pod") continue;
     controllers.emplace(ObjectKey{object->meta.ns, object->meta.name}, object);
@@ -115,7 +143,8 @@ std::vector<MeshBuilder::Group> MeshBuilder::GroupPods() const {
       groups[it->second].aliases.push_back(object->meta.name);
     }
   }
-  std::map<ObjectKey, size_t> orphans;  // pods whose controller is not in the input, by its name
+  std::unordered_map<ObjectKey, size_t, HashOfKey>
+      orphans;  // pods whose controller is not in the input, by its name
   for (const PodWorkload* pod : objects) {
     if (pod->meta.kind != "Pod") continue;
     const PodWorkload* owner = FindController(controllers, pod->meta.ns, pod->owner);

@@ -128,6 +128,7 @@ void DumpInput::TakeFrom(Load* load) {
 }
 
 Load DumpInput::Complete(Load load, bool of_mesh) {
+  if (!any_) return load;
   std::set<std::string> names;
   KnownObjects known;
   std::vector<DumpedWaypoint> waypoints;

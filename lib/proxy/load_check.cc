@@ -115,30 +115,38 @@ std::string PredicateError(const Predicate& predicate) {
 
 // Envoy keeps chains in a trie and refuses two that end at the same place.
 std::vector<std::string> ChainKeys(const FilterChainMatch& match) {
-  const auto or_any = [](std::vector<std::string> values) {
-    if (values.empty()) values.emplace_back();
-    return values;
-  };
-  const auto ranges = [&](const std::vector<CidrRange>& list) {
-    std::vector<std::string> texts;
-    for (const CidrRange& range : list) texts.push_back(ToString(range));
-    return or_any(std::move(texts));
-  };
-  std::vector<std::string> ports;
-  for (const uint32_t port : match.source_ports) ports.push_back(std::to_string(port));
   std::vector<std::string> keys = {std::to_string(match.destination_port) + "\n" +
                                    match.transport_protocol + "\n" +
                                    std::to_string(static_cast<int>(match.source_type))};
-  for (const std::vector<std::string>& level :
-       {ranges(match.prefix_ranges), or_any(match.server_names),
-        or_any(match.application_protocols), ranges(match.direct_source_prefix_ranges),
-        ranges(match.source_prefix_ranges), or_any(std::move(ports))}) {
+  // Any of the values; none of them stands for all.
+  const auto add_level = [&](const std::vector<std::string>& values) {
+    if (values.size() <= 1) {
+      for (std::string& key : keys) {
+        key += '\n';
+        if (!values.empty()) key += values.front();
+      }
+      return;
+    }
     std::vector<std::string> longer;
+    longer.reserve(keys.size() * values.size());
     for (const std::string& key : keys) {
-      for (const std::string& value : level) longer.push_back(key + "\n" + value);
+      for (const std::string& value : values) longer.push_back(key + "\n" + value);
     }
     keys = std::move(longer);
-  }
+  };
+  const auto add_ranges = [&](const std::vector<CidrRange>& list) {
+    std::vector<std::string> texts;
+    for (const CidrRange& range : list) texts.push_back(ToString(range));
+    add_level(texts);
+  };
+  add_ranges(match.prefix_ranges);
+  add_level(match.server_names);
+  add_level(match.application_protocols);
+  add_ranges(match.direct_source_prefix_ranges);
+  add_ranges(match.source_prefix_ranges);
+  std::vector<std::string> ports;
+  for (const uint32_t port : match.source_ports) ports.push_back(std::to_string(port));
+  add_level(ports);
   return keys;
 }
 

@@ -62,9 +62,37 @@ std::string Glue(const std::vector<std::string>& cells, size_t begin, size_t end
   return out;
 }
 
+// Most text is: a column a byte, shown as it is.
+bool IsPrintableAscii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
+}
+
+// A line by columns, without the blanks at its end.
+class Columns {
+ public:
+  explicit Columns(std::string_view text) {
+    if (IsPrintableAscii(text)) {
+      text_ = text.substr(0, text.find_last_not_of(' ') + 1);
+      return;
+    }
+    cells_ = Cells(text);
+    while (!cells_.empty() && cells_.back() == " ") cells_.pop_back();
+  }
+  size_t size() const { return std::max(text_.size(), cells_.size()); }
+  std::string Cut(size_t begin, size_t end) const {
+    if (cells_.empty()) return std::string(text_.substr(begin, end - begin));
+    return Glue(cells_, begin, end);
+  }
+
+ private:
+  std::string_view text_;  // or `cells_`
+  std::vector<std::string> cells_;
+};
+
 }  // namespace
 
 std::string Printable(std::string_view text) {
+  if (IsPrintableAscii(text)) return std::string(text);
   std::vector<std::string> cells = Cells(text);
   return Glue(cells, 0, cells.size());
 }
@@ -72,8 +100,7 @@ std::string Printable(std::string_view text) {
 std::string Excerpt(const Span& span, const Style& style) {
   if (!span) return "";
   Location place = Locate(span);
-  std::vector<std::string> cells = Cells(span.file->Line(place.line));
-  while (!cells.empty() && cells.back() == " ") cells.pop_back();
+  const Columns cells(span.file->Line(place.line));
   size_t from = static_cast<size_t>(place.column - 1);
   bool goes_on = place.end_line > place.line;
   size_t to = goes_on ? cells.size() : static_cast<size_t>(place.end_column - 1);
@@ -92,7 +119,7 @@ std::string Excerpt(const Span& span, const Style& style) {
   if (number.size() < 4) number.insert(0, 4 - number.size(), ' ');
   std::string blank(number.size(), ' ');
   std::string out = style.Dim(number + " |");
-  std::string line = cut + Glue(cells, begin, end) + (end < cells.size() ? "..." : "");
+  std::string line = cut + cells.Cut(begin, end) + (end < cells.size() ? "..." : "");
   if (!line.empty()) out += " " + line;
   out += "\n" + style.Dim(blank + " |") + " " + std::string(cut.size() + from - begin, ' ') +
          style.Bad(std::string(to - from, '^')) + "\n";

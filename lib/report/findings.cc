@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "analyze/rule.h"
+#include "base/parallel.h"
 #include "base/text.h"
 #include "report/excerpt.h"
 #include "report/parts.h"
@@ -58,6 +59,25 @@ std::string SummaryText(const FindingsReport& report) {
   if (report.suppressed > 0) text += "; " + std::to_string(report.suppressed) + " suppressed";
   if (report.baseline > 0) text += "; " + std::to_string(report.baseline) + " in the baseline";
   return text;
+}
+
+std::string TextOfEach(const std::vector<Finding>& findings,
+                       const std::function<void(const Finding&, std::string*)>& append) {
+  constexpr size_t kRun = 256;  // findings; fewer are not worth a thread
+  std::vector<std::string> parts((findings.size() + kRun - 1) / kRun);
+  ParallelFor(parts.size(), [&](size_t part) {
+    const size_t end = std::min(findings.size(), (part + 1) * kRun);
+    for (size_t i = part * kRun; i < end; ++i) append(findings[i], &parts[part]);
+  });
+  size_t size = 0;
+  for (const std::string& part : parts) size += part.size();
+  std::string out;
+  out.reserve(size + 256);
+  for (std::string& part : parts) {
+    out += part;
+    part = std::string();
+  }
+  return out;
 }
 
 std::string WitnessText(const Witness& witness) {

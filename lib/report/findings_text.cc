@@ -83,9 +83,11 @@ void AppendFinding(const FindingsReport& report, const Finding& finding, const S
 }  // namespace
 
 std::string FindingsText(const FindingsReport& report, const Style& style) {
-  std::string out;
-  for (const Finding& finding : report.findings) AppendFinding(report, finding, style, &out);
-  return out + SummaryText(report) + "\n";
+  std::string out = TextOfEach(report.findings, [&](const Finding& finding, std::string* text) {
+    AppendFinding(report, finding, style, text);
+  });
+  out += SummaryText(report) + "\n";
+  return out;
 }
 
 }  // namespace meshproof

@@ -4,6 +4,8 @@
 // waypoint sees the waypoint as its peer (istio-semantics section 7).
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <ctime>
 #include <mutex>
 #include <unordered_map>
@@ -183,17 +185,21 @@ struct World::Impl {
   }
 
   struct Slot {
-    std::once_flag once;
+    std::atomic<const ProxySimulator*> made = nullptr;
     std::unique_ptr<ProxySimulator> simulator;
   };
 
   const ProxySimulator& Proxy(const Workload& workload) {
-    Slot& slot = slots.at(static_cast<size_t>(&workload - mesh->workloads().data()));
-    std::call_once(slot.once, [&] {
+    const auto index = static_cast<size_t>(&workload - mesh->workloads().data());
+    Slot& slot = slots.at(index);
+    if (const ProxySimulator* made = slot.made.load(std::memory_order_acquire)) return *made;
+    const std::lock_guard lock(makers[index % makers.size()]);
+    if (slot.simulator == nullptr) {
       auto found = dumped.find(&workload);
       slot.simulator = std::make_unique<ProxySimulator>(
           found != dumped.end() ? found->second : compiler.Compile(workload));
-    });
+      slot.made.store(slot.simulator.get(), std::memory_order_release);
+    }
     return *slot.simulator;
   }
 
@@ -504,7 +510,8 @@ struct World::Impl {
 
   std::shared_ptr<const Mesh> mesh;
   Compiler compiler;
-  std::vector<Slot> slots;  // by index of the workload
+  std::vector<Slot> slots;            // by index of the workload
+  std::array<std::mutex, 64> makers;  // of proxies, shared by slots
   std::once_flag ztunnel_once;
   std::unique_ptr<const ZtunnelConfig> ztunnel;
   std::unordered_map<const Workload*, std::shared_ptr<const ProxyConfig>> dumped;

@@ -10,6 +10,7 @@
 #include "analyze/names.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
+#include "analyze/shared_views.h"
 #include "analyze/witness_cases.h"
 #include "match/ip.h"
 
@@ -41,7 +42,7 @@ std::vector<Use> UsesOf(const AuthorizationPolicy::Rule& rule) {
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), view_(analysis) {}
+      : analysis_(analysis), reporter_(reporter), view_(analysis.views->Ambient()) {}
 
   void Run() {
     for (const AuthorizationPolicy& policy : analysis_.model.authorization_policies) {
@@ -194,7 +195,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  AmbientView view_;
+  const AmbientView& view_;
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "analyze/pem.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
+#include "analyze/shared_views.h"
 #include "analyze/workload_index.h"
 #include "crypto/base64.h"
 #include "model/labels.h"
@@ -35,7 +36,10 @@ struct Reference {
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), names_(analysis), index_(*analysis.index) {
+      : analysis_(analysis),
+        reporter_(reporter),
+        names_(analysis.views->Names()),
+        index_(*analysis.index) {
     for (const Secret& secret : analysis.model.secrets) {
       secrets_[{secret.meta.ns, std::string(secret.meta.name)}] = &secret;
     }
@@ -367,7 +371,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  KnownNames names_;
+  const KnownNames& names_;
   const WorkloadIndex& index_;
   std::map<std::pair<std::string, std::string>, const Secret*> secrets_;  // by namespace, name
   std::map<std::string, std::vector<const ObjectMeta*>> grants_;          // by namespace

@@ -33,7 +33,7 @@ std::string_view Fix(Trouble trouble) {
 }  // namespace
 
 void Check(const Analysis& analysis, Reporter& reporter) {
-  DiagnosticPlaces places(analysis.model);
+  DiagnosticPlaces places(analysis.model, analysis.objects);
   for (const Diagnostic& diagnostic : analysis.model.diagnostics) {
     if (diagnostic.trouble != Trouble::kSyntax && diagnostic.trouble != Trouble::kUnreadable &&
         diagnostic.trouble != Trouble::kTemplate) {

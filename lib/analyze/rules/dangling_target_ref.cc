@@ -9,6 +9,7 @@
 #include "analyze/names.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
+#include "analyze/shared_views.h"
 #include "analyze/workload_index.h"
 #include "model/labels.h"
 
@@ -18,7 +19,10 @@ namespace {
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), names_(analysis), index_(*analysis.index) {
+      : analysis_(analysis),
+        reporter_(reporter),
+        names_(analysis.views->Names()),
+        index_(*analysis.index) {
     for (const Service& service : analysis.model.services) {
       targets_[{"Service", service.meta.ns, std::string(service.meta.name)}] = &service.meta;
     }
@@ -161,7 +165,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  KnownNames names_;
+  const KnownNames& names_;
   const WorkloadIndex& index_;
   std::map<std::tuple<std::string, std::string, std::string>, const ObjectMeta*>
       targets_;  // by kind, namespace, name

@@ -100,16 +100,14 @@ void ReportObject(const Diagnostic& diagnostic, const DiagnosticPlace& place, co
 }  // namespace
 
 void Check(const Analysis& analysis, Reporter& reporter) {
-  DiagnosticPlaces places(analysis.model);
-  std::vector<RawObject> objects;
+  DiagnosticPlaces places(analysis.model, analysis.objects);
   Copies copies;
   for (const Diagnostic& diagnostic : analysis.model.diagnostics) {
     if (diagnostic.trouble == Trouble::kDuplicateKey) {
       ReportKey(diagnostic, places.Of(diagnostic), reporter);
     } else if (diagnostic.trouble == Trouble::kDuplicateObject) {
-      if (objects.empty()) {
-        objects = ReadRawObjects(analysis.model);
-        for (const RawObject& object : objects) {
+      if (copies.empty()) {
+        for (const RawObject& object : analysis.objects) {
           copies[KeyOf(GroupOfVersion(object.api_version), object.kind, object.name)].push_back(
               &object);
         }

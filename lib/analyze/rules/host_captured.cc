@@ -14,6 +14,7 @@
 #include "analyze/host_index.h"
 #include "analyze/names.h"
 #include "analyze/rule.h"
+#include "analyze/shared_views.h"
 #include "base/text.h"
 #include "mesh/hosts.h"
 
@@ -115,7 +116,7 @@ std::set<std::string> RouteKeys(const VirtualService& service) {
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), names_(analysis) {
+      : analysis_(analysis), reporter_(reporter), names_(analysis.views->Names()) {
     for (const MeshService& service : analysis.mesh.services()) {
       owners_[ToLower(service.host)].push_back(&service);
     }
@@ -572,7 +573,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  KnownNames names_;
+  const KnownNames& names_;
   std::map<std::string, std::vector<const MeshService*>> owners_;  // by host
   std::map<std::string, std::set<std::string>> defined_;  // VirtualServices of sidecars, by host
   std::set<const Text*> captured_, duplicate_;

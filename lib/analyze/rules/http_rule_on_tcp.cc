@@ -98,8 +98,7 @@ class Checker {
       if (policy->dry_run) continue;
       for (size_t i = 0; i < policy->rules.size(); ++i) {
         const AuthorizationPolicy::Rule& rule = policy->rules[i];
-        if (HttpList(ListsOf(rule)) != nullptr && !LeavesOut(rule, port))
-          lost.push_back({policy, i});
+        if (HasHttpOnly(rule) && !LeavesOut(rule, port)) lost.push_back({policy, i});
       }
     }
     if (lost.empty()) return;
@@ -116,14 +115,12 @@ class Checker {
   }
 
   void CheckDeny(const Site& site, int port) {
-    bool any = std::any_of(site.policies.deny.begin(), site.policies.deny.end(),
-                           [](const AuthorizationPolicy* policy) {
-                             return !policy->dry_run &&
-                                    std::any_of(policy->rules.begin(), policy->rules.end(),
-                                                [](const AuthorizationPolicy::Rule& rule) {
-                                                  return HttpList(ListsOf(rule)) != nullptr;
-                                                });
-                           });
+    bool any =
+        std::any_of(site.policies.deny.begin(), site.policies.deny.end(),
+                    [](const AuthorizationPolicy* policy) {
+                      return !policy->dry_run &&
+                             std::any_of(policy->rules.begin(), policy->rules.end(), HasHttpOnly);
+                    });
     if (!any) return;
     for (const RuleStatus& status : analysis_.reach->RuleStatuses(site, port)) {
       if (status.action != Rbac::Action::kDeny || status.custom || !status.example) continue;
@@ -131,7 +128,7 @@ class Checker {
       for (const AuthorizationPolicy* policy : site.policies.deny) {
         auto rule = static_cast<size_t>(status.policy->origin.rule);
         if (&policy->meta != status.policy->origin.object || rule >= policy->rules.size()) continue;
-        if (HttpList(ListsOf(policy->rules[rule])) == nullptr) continue;
+        if (!HasHttpOnly(policy->rules[rule])) continue;
         Add(*policy, rule, site, port, *status.example);
       }
     }

@@ -12,6 +12,7 @@
 #include "analyze/names.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
+#include "analyze/shared_views.h"
 #include "analyze/witness_cases.h"
 
 namespace meshproof::identity_behind_waypoint {
@@ -49,7 +50,10 @@ Span FirstCaller(const ZtunnelPolicy& policy) {
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), view_(analysis), policies_(analysis.model) {
+      : analysis_(analysis),
+        reporter_(reporter),
+        view_(analysis.views->Ambient()),
+        policies_(analysis.model) {
     for (const Waypoint& waypoint : analysis.mesh.waypoints()) {
       const std::string principal = PrincipalOf(waypoint);
       const bool is_one =
@@ -269,7 +273,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  AmbientView view_;
+  const AmbientView& view_;
   PolicyIndex policies_;
   std::map<std::string, const Waypoint*> waypoints_;
   std::set<std::pair<const ZtunnelPolicy*, const Waypoint*>> cut_off_, unseen_;

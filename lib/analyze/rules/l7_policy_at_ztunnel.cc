@@ -12,6 +12,7 @@
 #include "analyze/names.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
+#include "analyze/shared_views.h"
 #include "base/text.h"
 
 namespace meshproof::l7_policy_at_ztunnel {
@@ -20,9 +21,18 @@ namespace {
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), view_(analysis), policies_(analysis.model) {}
+      : analysis_(analysis),
+        reporter_(reporter),
+        view_(analysis.views->Ambient()),
+        policies_(analysis.model) {}
 
   void Run() {
+    if (view_.any()) CheckSent();
+    CheckStatus();
+  }
+
+ private:
+  void CheckSent() {
     for (const ZtunnelPolicy& policy : view_.ztunnel().policies()) {
       const AuthorizationPolicy* source = policies_.Find(policy.object);
       if (source == nullptr || policy.losses.empty()) continue;
@@ -35,10 +45,8 @@ class Checker {
       }
       for (const auto& [rule, losses] : by_rule) Report(*source, policy, rule, losses, reached);
     }
-    CheckStatus();
   }
 
- private:
   static std::string FieldsOf(const std::vector<const ZtunnelLoss*>& losses) {
     std::vector<std::string> fields;
     for (const ZtunnelLoss* loss : losses) {
@@ -167,7 +175,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  AmbientView view_;
+  const AmbientView& view_;
   PolicyIndex policies_;
 };
 

@@ -10,6 +10,7 @@
 #include "analyze/gateway_listeners.h"
 #include "analyze/names.h"
 #include "analyze/rule.h"
+#include "analyze/shared_views.h"
 #include "base/text.h"
 
 namespace meshproof::listener_open_to_all {
@@ -18,7 +19,7 @@ namespace {
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), names_(analysis) {}
+      : analysis_(analysis), reporter_(reporter), names_(analysis.views->Names()) {}
 
   // One that forwards by SNI or only redirects does not do what a route says.
   static bool ServesRoutes(const GatewayServer& server) {
@@ -173,7 +174,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  KnownNames names_;
+  const KnownNames& names_;
   std::map<const Gateway*, std::set<std::string>> users_;
   std::set<std::string> said_;
 };

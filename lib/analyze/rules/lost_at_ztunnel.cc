@@ -10,6 +10,7 @@
 #include "analyze/names.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
+#include "analyze/shared_views.h"
 #include "analyze/witness_cases.h"
 
 namespace meshproof::lost_at_ztunnel {
@@ -18,9 +19,13 @@ namespace {
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), view_(analysis), policies_(analysis.model) {}
+      : analysis_(analysis),
+        reporter_(reporter),
+        view_(analysis.views->Ambient()),
+        policies_(analysis.model) {}
 
   void Run() {
+    if (!view_.any()) return;
     for (const ZtunnelPolicy& policy : view_.ztunnel().policies()) {
       const AuthorizationPolicy* source = policies_.Find(policy.object);
       if (source == nullptr || policy.losses.empty()) continue;
@@ -195,7 +200,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  AmbientView view_;
+  const AmbientView& view_;
   PolicyIndex policies_;
 };
 

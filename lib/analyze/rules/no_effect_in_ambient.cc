@@ -12,6 +12,7 @@
 #include "analyze/names.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
+#include "analyze/shared_views.h"
 #include "analyze/witness_cases.h"
 
 namespace meshproof::no_effect_in_ambient {
@@ -30,7 +31,7 @@ class Checker {
   Checker(const Analysis& analysis, Reporter& reporter)
       : analysis_(analysis),
         reporter_(reporter),
-        view_(analysis),
+        view_(analysis.views->Ambient()),
         root_(analysis.model.mesh_config.root_namespace) {}
 
   void Run() {
@@ -230,7 +231,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  AmbientView view_;
+  const AmbientView& view_;
   std::string root_;
 };
 

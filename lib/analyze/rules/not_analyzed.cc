@@ -113,7 +113,7 @@ void Check(const Analysis& analysis, Reporter& reporter) {
     std::string kind = skipped.kind;
     Span place = skipped.span;
     if (skipped.reason != Reason::kNotKubernetes) {
-      if (!index) index.emplace(model);
+      if (!index) index.emplace(analysis.objects);
       const RawObject* object = index->At(skipped.span);
       std::string_view group =
           object == nullptr ? std::string_view() : GroupOfVersion(object->api_version);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "analyze/entrances.h"
@@ -17,6 +18,7 @@
 #include "analyze/reach.h"
 #include "analyze/route_twins.h"
 #include "analyze/rule.h"
+#include "base/parallel.h"
 
 namespace meshproof::open_from_internet {
 namespace {
@@ -28,24 +30,86 @@ class Checker {
   Checker(const Analysis& analysis, Reporter& reporter)
       : analysis_(analysis), reporter_(reporter), twins_(analysis) {}
 
-  void Check(const std::vector<const Entrance*>& ways) {
-    const Entrance& first = *ways.front();
-    if (first.service->workloads.empty()) return;
+  // Of each the ways of one gateway to one Service. Questions are thought of one after the other,
+  // as they are told from one group to its twins, and asked of many groups at a time.
+  void Check(const std::vector<std::vector<const Entrance*>>& groups) {
+    std::vector<Search> searches;
+    for (const auto& ways : groups) {
+      if (!ways.front()->service->workloads.empty()) searches.push_back({&ways, {}, {}, {}});
+    }
+    for (Search& search : searches) ThinkOfRoutes(&search);
+    AskAll(&searches);
+    bool more = true;
+    for (size_t round = 0; more; ++round) {
+      more = false;
+      for (Search& search : searches) {
+        if (search.verdict) continue;
+        if (round == 0) search.regions = Regions(*search.ways->front());
+        if (round >= search.regions.size()) continue;
+        ThinkOfRegion(search.regions[round], &search);
+        more = true;
+      }
+      AskAll(&searches);
+    }
+    ParallelFor(searches.size(), [&](size_t i) {
+      if (searches[i].verdict) return;
+      ThinkOfWorkload(&searches[i]);
+      AskInOrder(&searches[i]);
+    });
+    for (Search& search : searches) {
+      if (!search.verdict) continue;
+      auto& [way, question] = search.questions.front();
+      Report(*way, question, *std::move(search.verdict));
+    }
+  }
+
+ private:
+  struct Search {
+    const std::vector<const Entrance*>* ways = nullptr;
+    // To be asked until one gets through, which is the only one left then.
+    std::vector<std::pair<const Entrance*, Case>> questions;
+    std::optional<Verdict> verdict;
+    std::vector<Region> regions;
+  };
+
+  void AskInOrder(Search* search) const {
+    for (auto& [way, question] : search->questions) {
+      search->verdict = Ask(question);
+      if (!search->verdict) continue;
+      std::pair<const Entrance*, Case> found(way, std::move(question));
+      search->questions.clear();
+      search->questions.push_back(std::move(found));
+      return;
+    }
+    search->questions.clear();
+  }
+
+  void AskAll(std::vector<Search>* searches) const {
+    ParallelFor(searches->size(), [&](size_t i) {
+      if (!(*searches)[i].verdict) AskInOrder(&(*searches)[i]);
+    });
+  }
+
+  void ThinkOfRoutes(Search* search) {
+    const std::vector<const Entrance*>& ways = *search->ways;
     for (size_t i = 0; i < ways.size() && i < kMostRoutes; ++i) {
-      const std::optional<Case> question = twins_.RequestFor(*ways[i]);
-      if (!question) continue;
-      std::optional<Verdict> verdict = Ask(*question);
-      if (verdict) return Report(*ways[i], *question, *std::move(verdict));
+      std::optional<Case> question = twins_.RequestFor(*ways[i]);
+      if (question) search->questions.emplace_back(ways[i], *std::move(question));
     }
-    for (const Region& region : Regions(first)) {
-      std::optional<Case> question = twins_.Find(ways, region);
-      if (!question) continue;
-      question->follow = true;
-      if (!question->ext_authz) question->ext_authz = ExtAuthzAnswer::kDeny;
-      std::optional<Verdict> verdict = Ask(*question);
-      if (verdict) return Report(first, *question, *std::move(verdict));
-    }
-    // What the workload lets in from the gateway, sent by way of it.
+  }
+
+  void ThinkOfRegion(const Region& region, Search* search) {
+    std::optional<Case> question = twins_.Find(*search->ways, region);
+    if (!question) return;
+    question->follow = true;
+    if (!question->ext_authz) question->ext_authz = ExtAuthzAnswer::kDeny;
+    search->questions.emplace_back(search->ways->front(), *std::move(question));
+  }
+
+  // What the workload lets in from the gateway, sent by way of it.
+  void ThinkOfWorkload(Search* search) const {
+    const std::vector<const Entrance*>& ways = *search->ways;
+    const Entrance& first = *ways.front();
     const Workload& workload = analysis_.mesh.workloads()[first.service->workloads.front()];
     const MeshServicePort* port = first.service->FindPort(first.service_port);
     if (port == nullptr || workload.mode != ProxyMode::kSidecar) return;
@@ -57,12 +121,10 @@ class Checker {
     for (size_t i = 0; i < ways.size() && i < kMostRoutes; ++i) {
       Case question = RequestTo(*ways[i], inside.path, inside.method.value_or("GET"));
       question.headers = inside.headers;
-      std::optional<Verdict> verdict = Ask(question);
-      if (verdict) return Report(*ways[i], question, *std::move(verdict));
+      search->questions.emplace_back(ways[i], std::move(question));
     }
   }
 
- private:
   // Let through by every hop, the last of them one behind the gateway.
   std::optional<Verdict> Ask(Case question) const {
     question.now = analysis_.now;
@@ -178,8 +240,9 @@ void Check(const Analysis& analysis, Reporter& reporter) {
     ways[{entrance.gateway->ns + "/" + entrance.gateway->name, entrance.service->host}].push_back(
         &entrance);
   }
-  Checker checker(analysis, reporter);
-  for (const auto& [key, own] : ways) checker.Check(own);
+  std::vector<std::vector<const Entrance*>> groups;
+  for (auto& [key, own] : ways) groups.push_back(std::move(own));
+  Checker(analysis, reporter).Check(groups);
 }
 
 }  // namespace meshproof::open_from_internet

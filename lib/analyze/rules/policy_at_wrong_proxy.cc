@@ -11,6 +11,7 @@
 #include "analyze/pod_fields.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
+#include "analyze/shared_views.h"
 #include "analyze/witness_cases.h"
 
 namespace meshproof::policy_at_wrong_proxy {
@@ -19,7 +20,7 @@ namespace {
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), view_(analysis) {}
+      : analysis_(analysis), reporter_(reporter), view_(analysis.views->Ambient()) {}
 
   void Run() {
     for (const AuthorizationPolicy& policy : analysis_.model.authorization_policies) {
@@ -78,6 +79,7 @@ class Checker {
   }
 
   void CheckBehindWaypoint(const AuthorizationPolicy& policy) {
+    if (!view_.any()) return;
     const ZtunnelPolicy* sent = Sent(policy);
     if (sent == nullptr || policy.dry_run) return;
     const auto speaks_of_http = [](const ZtunnelLoss& loss) {
@@ -207,7 +209,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  AmbientView view_;
+  const AmbientView& view_;
 };
 
 }  // namespace

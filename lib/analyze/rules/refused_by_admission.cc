@@ -105,7 +105,7 @@ void ReportDiagnostic(const Diagnostic& diagnostic, const DiagnosticPlace& place
 }  // namespace
 
 void Check(const Analysis& analysis, Reporter& reporter) {
-  DiagnosticPlaces places(analysis.model);
+  DiagnosticPlaces places(analysis.model, analysis.objects);
   std::optional<HttpOnlyPolicies> http_only;
   std::set<std::pair<const SourceFile*, uint32_t>> said;
   const auto report = [&](const Diagnostic& diagnostic) {

@@ -9,6 +9,7 @@
 #include "analyze/names.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
+#include "analyze/shared_views.h"
 #include "analyze/workload_index.h"
 #include "base/text.h"
 #include "model/labels.h"
@@ -32,7 +33,7 @@ class Checker {
       : analysis_(analysis),
         reporter_(reporter),
         index_(*analysis.index),
-        names_(analysis),
+        names_(analysis.views->Names()),
         root_(analysis.model.mesh_config.root_namespace),
         scoped_gateways_(analysis.mesh.FeatureEnabled("PILOT_SCOPE_GATEWAY_TO_NAMESPACE", false)) {
     for (const Workload& workload : analysis.mesh.workloads()) {
@@ -254,7 +255,7 @@ class Checker {
   const Analysis& analysis_;
   Reporter& reporter_;
   const WorkloadIndex& index_;
-  KnownNames names_;
+  const KnownNames& names_;
   std::string root_;
   bool scoped_gateways_ = false;
   bool sees_gateways_ = false;

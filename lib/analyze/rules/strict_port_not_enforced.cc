@@ -11,6 +11,7 @@
 #include "analyze/names.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
+#include "analyze/shared_views.h"
 #include "analyze/witness_cases.h"
 
 namespace meshproof::strict_port_not_enforced {
@@ -54,7 +55,8 @@ std::string Table(const Analysis& analysis, const ZtunnelConfig& ztunnel,
 }  // namespace
 
 void Check(const Analysis& analysis, Reporter& reporter) {
-  const AmbientView view(analysis);
+  const AmbientView& view = analysis.views->Ambient();
+  if (!view.any()) return;
   const ZtunnelConfig& ztunnel = view.ztunnel();
   std::map<std::pair<const PeerAuthentication*, uint32_t>, Failure> failures;
   for (const Workload* workload : view.all()) {

@@ -20,6 +20,7 @@
 #include "analyze/policy_lists.h"
 #include "analyze/reach.h"
 #include "analyze/rule.h"
+#include "base/parallel.h"
 #include "base/text.h"
 
 namespace meshproof::token_not_required {
@@ -146,10 +147,19 @@ class Checker {
       : analysis_(analysis), reporter_(reporter), reach_(*analysis.reach) {}
 
   void Run() {
+    std::vector<Place> places;
     for (const Site& site : reach_.Sites()) {
       const RequestAuthentication* tokens = nullptr;
       if (FirstJwtRule(site, &tokens) == nullptr) continue;
-      for (int port : CalledHttpPorts(site)) CheckPort(site, *tokens, port);
+      for (int port : CalledHttpPorts(site)) places.push_back(PlaceOf(site, *tokens, port));
+    }
+    ParallelFor(places.size(), [&](size_t i) {
+      Place& place = places[i];
+      const Workload& workload = place.site->workload();
+      place.is_open = reach_.Find(workload, place.port, place.open, Wanted::kAllowed).found();
+    });
+    for (const Place& place : places) {
+      if (place.is_open) CheckPort(place);
     }
     for (const auto& [key, gap] : gaps_) Report(gap);
   }
@@ -267,22 +277,37 @@ class Checker {
     return true;
   }
 
-  void CheckPort(const Site& site, const RequestAuthentication& tokens, int port) {
-    const Reasoner& reasoner = reach_.reasoner();
-    const Workload& workload = site.workload();
-    Demands demands = DemandsOf(site);
+  // A port that is asked about.
+  struct Place {
+    const Site* site = nullptr;
+    const RequestAuthentication* tokens = nullptr;
+    int port = 0;
+    Demands demands;
+    Region open;  // what should not get through
+    bool is_open = false;
+  };
+
+  Place PlaceOf(const Site& site, const RequestAuthentication& tokens, int port) {
+    Place place{&site, &tokens, port, DemandsOf(site), Region::All(), false};
     std::vector<Region> all = {Region::Not(Region::Is(Field::kToken)),
-                               Region::Not(Excepted(demands))};
-    bool gateway = workload.mode == ProxyMode::kGateway;
-    if (gateway) {
+                               Region::Not(Excepted(place.demands))};
+    if (site.workload().mode == ProxyMode::kGateway) {
       all.push_back(Region::Is(Field::kRouted));
     } else {
       const std::vector<std::string>& asking = AskingGateways();
       if (!asking.empty()) all.push_back(Region::Not(Region::AnyOf(Field::kIdentity, asking)));
     }
-    const Region open = Region::And(std::move(all));
-    if (!reasoner.Find(workload, port, open, Wanted::kAllowed).found()) return;
-    Exposure exposure = reasoner.ExposureOf(workload, port, open);
+    place.open = Region::And(std::move(all));
+    return place;
+  }
+
+  void CheckPort(const Place& place) {
+    const Site& site = *place.site;
+    const int port = place.port;
+    const Demands& demands = place.demands;
+    const Region& open = place.open;
+    const bool gateway = site.workload().mode == ProxyMode::kGateway;
+    Exposure exposure = reach_.reasoner().ExposureOf(site.workload(), port, open);
     for (ExposureRow& row : exposure.rows) {
       if (!row.http || row.token || !row.example) continue;
       if (gateway && BehindAsks(row)) continue;
@@ -296,7 +321,7 @@ class Checker {
         narrow = meant == Meant::kNarrow && !OverlapsDemand(site, port, opener, demands, open);
       }
       if (!IsAskedElsewhere(site, port, opener, demands, open, row)) continue;
-      Add(site, tokens, port, opener, narrow, demands.any(), std::move(row));
+      Add(site, *place.tokens, port, opener, narrow, demands.any(), std::move(row));
     }
   }
 

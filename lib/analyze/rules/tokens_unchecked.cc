@@ -8,6 +8,7 @@
 #include "analyze/names.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
+#include "analyze/shared_views.h"
 #include "analyze/witness_cases.h"
 
 namespace meshproof::tokens_unchecked {
@@ -30,7 +31,7 @@ Case::Token Forged(const RequestAuthentication& policy) {
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), view_(analysis) {}
+      : analysis_(analysis), reporter_(reporter), view_(analysis.views->Ambient()) {}
 
   void Run() {
     for (const RequestAuthentication& policy : analysis_.model.request_authentications) {
@@ -153,7 +154,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  AmbientView view_;
+  const AmbientView& view_;
 };
 
 }  // namespace

@@ -348,7 +348,7 @@ void ShowChange(const Analysis& analysis, const Dropped& dropped, Finding* findi
 }  // namespace
 
 void Check(const Analysis& analysis, Reporter& reporter) {
-  DiagnosticPlaces places(analysis.model);
+  DiagnosticPlaces places(analysis.model, analysis.objects);
   std::vector<Diagnostic> diagnostics;
   for (const Diagnostic& diagnostic : analysis.model.diagnostics) {
     if (diagnostic.trouble == Trouble::kUnknownField) diagnostics.push_back(diagnostic);

@@ -9,6 +9,7 @@
 #include "analyze/names.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
+#include "analyze/shared_views.h"
 #include "base/text.h"
 #include "mesh/mesh.h"
 
@@ -117,7 +118,7 @@ class Claims {
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), names_(analysis) {
+      : analysis_(analysis), reporter_(reporter), names_(analysis.views->Names()) {
     const MeshConfig& config = analysis.model.mesh_config;
     domains_.insert(config.trust_domain);
     domains_.insert(config.trust_domain_aliases.begin(), config.trust_domain_aliases.end());
@@ -354,7 +355,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  KnownNames names_;
+  const KnownNames& names_;
   std::set<std::string> domains_;
   std::map<std::string, std::set<std::string>> running_;  // accounts by namespace
   std::set<std::string> said_;

@@ -15,6 +15,7 @@
 #include "analyze/names.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
+#include "analyze/shared_views.h"
 #include "analyze/witness_cases.h"
 
 namespace meshproof::waypoint_bypassed {
@@ -29,7 +30,7 @@ struct Entrance {
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), view_(analysis) {
+      : analysis_(analysis), reporter_(reporter), view_(analysis.views->Ambient()) {
     FindRoutes();
   }
 
@@ -330,7 +331,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  AmbientView view_;
+  const AmbientView& view_;
   std::map<const MeshService*, std::set<const Workload*>> gateways_;
   std::set<const Workload*> reported_;
   PolicySet policies_;  // of the waypoint at hand

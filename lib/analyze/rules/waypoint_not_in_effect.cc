@@ -13,6 +13,7 @@
 #include "analyze/pod_fields.h"
 #include "analyze/raw_objects.h"
 #include "analyze/rule.h"
+#include "analyze/shared_views.h"
 #include "analyze/witness_cases.h"
 #include "model/labels.h"
 
@@ -39,7 +40,7 @@ struct Condition {
 class Checker {
  public:
   Checker(const Analysis& analysis, Reporter& reporter)
-      : analysis_(analysis), reporter_(reporter), view_(analysis) {}
+      : analysis_(analysis), reporter_(reporter), view_(analysis.views->Ambient()) {}
 
   void CheckLabels() {
     for (const Namespace& ns : analysis_.model.namespaces) {
@@ -421,7 +422,7 @@ class Checker {
 
   const Analysis& analysis_;
   Reporter& reporter_;
-  AmbientView view_;
+  const AmbientView& view_;
   std::set<const ObjectMeta*> reported_;
 };
 
