@@ -510,7 +510,8 @@ const std::vector<Command>& Commands() {
        "Runs the requests of an access log through the policies and reports what would change "
        "against the log, or from the PATHs to NEW. What a log does not hold (the token, most "
        "headers, who called unless the format has %DOWNSTREAM_PEER_URI_SAN%) is not guessed: where "
-       "it decides, the request is undecided and the report says so.",
+       "it decides, the request is undecided and the report says so. Of ztunnel's lines each "
+       "connection is asked again at the destination's ztunnel.",
        "meshproof replay access.log mesh/\n"
        "meshproof replay access.log mesh/ --against changed/ --format json | jq .changes\n",
        kReplayStatuses, DeclareReplay},
