@@ -68,9 +68,11 @@ void AddSettings(CLI::App* app, InputOptions* input) {
           "the release in use; noted, but only the current istiod is modelled");
   AddText(app, "--config", &input->config, "FILE",
           "settings, in place of the nearest .meshproof.yaml");
-  AddTexts(app, "--dump", &input->dumps, "FILE",
-           "what a proxy runs: Envoy's config dump, istioctl proxy-config's output or a ztunnel's "
-           "dump, in place of what istiod would push; repeatable");
+  AddTexts(
+      app, "--dump", &input->dumps, "FILE",
+      "what a proxy runs: Envoy's config dump, istioctl proxy-config's output or a ztunnel's "
+      "dump, in place of what istiod would push; NS/WORKLOAD=FILE where it does not say whose; "
+      "repeatable");
   app->add_flag("--keep-invalid", input->keep_invalid,
                 "compile objects that the API server would refuse");
 }
