@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "proxy/dump_input.h"
 #include "proxy/ztunnel.h"
+#include "proxy/ztunnel_waypoints.h"
 
 namespace meshproof {
 namespace {
@@ -109,6 +110,7 @@ class ZtunnelComparer {
   void Compare() {
     ComparePolicies();
     for (const DumpedWorkload& dumped : dump_.workloads) CompareWorkload(dumped);
+    for (const WaypointDifference& one : CompareWaypoints(input_.mesh, dump_)) AddWaypoint(one);
   }
 
  private:
@@ -202,19 +204,34 @@ class ZtunnelComparer {
               "nothing between them has an identity; see whether the pod is captured (istioctl "
               "ztunnel-config workload)");
     }
-    const bool waypoint = input_.mesh.WaypointFor(*workload).waypoint != nullptr;
-    if (waypoint && !dumped.has_waypoint) {
-      add("MP0904", "waypoint",
-          "the ztunnel sends what is meant for " + who +
-              " past its waypoint, so that none of the waypoint's policies is enforced; see "
-              "whether the waypoint runs and has an address");
-    }
     if (!dumped.service_account.empty() && dumped.service_account != workload->service_account) {
       add("MP0905", "account",
           "the ztunnel has " + who + " under service account `" + dumped.service_account +
               "` where the manifests give `" + workload->service_account +
               "`: rules on principals judge it as somebody else; roll out the workload again");
     }
+  }
+
+  void AddWaypoint(const WaypointDifference& one) {
+    std::string text;
+    if (one.dumped.empty()) {
+      text = "the ztunnel sends what is meant for " + one.what + " past its waypoint `" +
+             one.manifests +
+             "`, so that none of the waypoint's policies is enforced; see whether the waypoint "
+             "runs and has an address";
+    } else if (one.manifests.empty()) {
+      text = "the ztunnel sends what is meant for " + one.what + " through waypoint `" +
+             one.dumped +
+             "`, and by the manifests it has none: what is behind it sees the waypoint as its "
+             "caller; label it in the manifests, or take the label away in the cluster";
+    } else {
+      text = "the ztunnel sends what is meant for " + one.what + " through waypoint `" +
+             one.dumped + "` where the manifests give `" + one.manifests +
+             "`, whose policies are not enforced; see which of the two labels is meant";
+    }
+    auto& difference = Add("MP0904", one.span, one.what + " waypoint", std::move(text));
+    difference.object = one.object;
+    if (one.object != nullptr) difference.related.push_back({one.object->span, "the manifest"});
   }
 
   const DriftInput& input_;

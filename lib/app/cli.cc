@@ -68,9 +68,11 @@ void AddSettings(CLI::App* app, InputOptions* input) {
           "the release in use; noted, but only the current istiod is modelled");
   AddText(app, "--config", &input->config, "FILE",
           "settings, in place of the nearest .meshproof.yaml");
-  AddTexts(app, "--dump", &input->dumps, "FILE",
-           "what a proxy runs: Envoy's config dump, istioctl proxy-config's output or a ztunnel's "
-           "dump, in place of what istiod would push; repeatable");
+  AddTexts(
+      app, "--dump", &input->dumps, "FILE",
+      "what a proxy runs: Envoy's config dump, istioctl proxy-config's output or a ztunnel's "
+      "dump, in place of what istiod would push; NS/WORKLOAD=FILE where it does not say whose; "
+      "repeatable");
   app->add_flag("--keep-invalid", input->keep_invalid,
                 "compile objects that the API server would refuse");
 }
@@ -510,7 +512,8 @@ const std::vector<Command>& Commands() {
        "Runs the requests of an access log through the policies and reports what would change "
        "against the log, or from the PATHs to NEW. What a log does not hold (the token, most "
        "headers, who called unless the format has %DOWNSTREAM_PEER_URI_SAN%) is not guessed: where "
-       "it decides, the request is undecided and the report says so.",
+       "it decides, the request is undecided and the report says so. Of ztunnel's lines each "
+       "connection is asked again at the destination's ztunnel.",
        "meshproof replay access.log mesh/\n"
        "meshproof replay access.log mesh/ --against changed/ --format json | jq .changes\n",
        kReplayStatuses, DeclareReplay},

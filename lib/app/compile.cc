@@ -109,7 +109,9 @@ Exit RunCompile(const CompileOptions& options, const Host& host) {
   }
   auto settings = LoadSettings(host, options.input.config);
   if (!settings.ok()) return Fail(host, settings.error());
-  auto input = LoadInput(options.input, settings.value(), host);
+  InputOptions input_options = options.input;
+  input_options.nameless_dumps = true;
+  auto input = LoadInput(input_options, settings.value(), host);
   if (!input.ok()) return Fail(host, input.error());
   Exit done = input.value().broken ? Exit::kUnusable : Exit::kOk;
   NoteUnusedDumps(input.value(),

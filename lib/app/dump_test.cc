@@ -166,6 +166,73 @@ TEST_CASE("what a dump does not hold is not guessed") {
   CHECK(Contains(two.err, "2 dumps are of shop/front"));
 }
 
+// istioctl's lists without the bootstrap.
+const std::vector<std::string> kLists = {"listeners", "routes", "clusters", "secret"};
+
+Ran AskLists(const MemoryFiles& files, const std::string& owner, size_t lists,
+             std::vector<std::string> more = {}) {
+  std::vector<std::string> words = {"can",      "--from",          "outside",
+                                    "--to",     "shop/front:8080", "--path",
+                                    "/nothing", "--source-ip",     "203.0.113.9"};
+  for (size_t i = 0; i < lists; ++i) {
+    words.insert(words.end(), {"--dump", owner + "d/istioctl-" + kLists[i] + ".json"});
+  }
+  words.insert(words.end(), more.begin(), more.end());
+  return Run(words, files);
+}
+
+std::string FirstLine(const Ran& ran) {
+  return ran.out.substr(0, ran.out.find('\n'));
+}
+
+TEST_CASE("a dump that lacks its bootstrap is named by the user, or by its certificate") {
+  MemoryFiles files = FilesOf(DumpsFolder() / "022-shop.front");
+  const Ran whole = Run({"can", "--from", "outside", "--to", "shop/front:8080", "--path",
+                         "/nothing", "--source-ip", "203.0.113.9", "--dump", "d/config_dump.json"},
+                        files);
+  const Ran named = AskLists(files, "shop/front=", 4);
+  CHECK_MESSAGE(named.status == whole.status, (named.out + named.err));
+  CHECK(FirstLine(named) == FirstLine(whole));
+  CHECK_MESSAGE(named.err.empty(), named.err);
+
+  // Nobody says it: no answer is made up, and the file is named.
+  const Ran nobody = AskLists(files, "", 4);
+  CHECK(nobody.status == 2);
+  CHECK(nobody.out.empty());
+  CHECK_MESSAGE(Contains(nobody.err, "d/istioctl-listeners.json"), nobody.err);
+  CHECK_MESSAGE(Contains(nobody.err, "--dump NS/WORKLOAD="), nobody.err);
+
+  // Among manifests with one such workload the certificate tells; without it nothing does.
+  const std::string front =
+      "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {istio-injection: "
+      "enabled}}\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: front, namespace: "
+      "shop}\nspec: {template: {metadata: {labels: {app: front}}, spec: {serviceAccountName: "
+      "front, "
+      "containers: [{name: c, image: i}]}}}\n";
+  files.Put("mesh.yaml", front);
+  const Ran told = AskLists(files, "", 4, {"mesh.yaml"});
+  CHECK_MESSAGE(told.status == whole.status, (told.out + told.err));
+  CHECK(FirstLine(told) == FirstLine(whole));
+  CHECK_MESSAGE(Contains(told.err, "its certificate is shop/front's alone"), told.err);
+  const Ran without = AskLists(files, "", 3, {"mesh.yaml"});
+  CHECK(without.status == 2);
+  CHECK_MESSAGE(Contains(without.err, "the dump is not asked"), without.err);
+  std::string twin = front;
+  twin.replace(twin.find("{name: front,"), 13, "{name: twin,");
+  files.Put("mesh.yaml", front + twin.substr(twin.find("---")));
+  CHECK(AskLists(files, "", 4, {"mesh.yaml"}).status == 2);
+
+  const Ran wrong = Run({"can", "--from", "outside", "--to", "shop/front:8080", "--dump",
+                         "shop/cart=d/config_dump.json"},
+                        files);
+  CHECK(wrong.status == 2);
+  CHECK_MESSAGE(Contains(wrong.err, "the dump says that it is of shop/front, not of shop/cart"),
+                wrong.err);
+  CHECK(Run({"drift", "mesh.yaml", "--dump", "d/istioctl-listeners.json"}, files).status == 2);
+  // Whoever's it is.
+  CHECK(Run({"jwt", "d/t1.jwt", "--dump", "d/istioctl-listeners.json"}, files).status != 2);
+}
+
 TEST_CASE("dumps that cannot be used") {
   MemoryFiles files;
   files.Put("a.json", "{}");

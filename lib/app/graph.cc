@@ -8,6 +8,7 @@ Exit RunGraph(const GraphOptions& options, const Host& host) {
   auto settings = LoadSettings(host, options.input.config);
   if (!settings.ok()) return Fail(host, settings.error());
   InputOptions input_options = options.input;
+  input_options.nameless_dumps = true;
   std::string name = TakeWorkload(&input_options.paths, host.files);
   auto input = LoadInput(input_options, settings.value(), host);
   if (!input.ok()) return Fail(host, input.error());

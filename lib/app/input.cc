@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "proxy/dump_input.h"
 #include "proxy/ztunnel_objects.h"
+#include "proxy/ztunnel_waypoints.h"
 #include "report/parts.h"
 #include "simulate/meshtest.h"
 
@@ -172,6 +173,14 @@ std::shared_ptr<const ProxyConfig> WithoutListeners(const ProxyDump& dump) {
   return config;
 }
 
+// What lacks where a dump names no proxy.
+std::string WhoseText(const std::string& files) {
+  return "does not say whose proxy it is, for want of the bootstrap section: say it with --dump "
+         "NS/WORKLOAD=" +
+         files +
+         ", take the whole config dump, or put `istioctl proxy-config bootstrap -o json` beside it";
+}
+
 // Which dump answers where several are of one workload.
 void NoteReplicas(const Dumps& dumps, std::vector<std::string>* notes) {
   std::map<std::string, std::vector<const ProxyDump*>> by_name;
@@ -187,12 +196,56 @@ void NoteReplicas(const Dumps& dumps, std::vector<std::string>* notes) {
   }
 }
 
+// A dump that no question can name is none that was asked.
+bool NoteNameless(const Dumps& dumps, const InputOptions& options,
+                  std::vector<std::string>* notes) {
+  bool nameless = false;
+  for (const ProxyDump& dump : dumps.proxies) {
+    if (dump.named_by_certificate) {
+      notes->push_back("note: " + dump.file +
+                       " does not say whose proxy it is; its certificate is " + dump.config->ns +
+                       "/" + dump.config->workload + "'s alone, so it is taken for that one's\n");
+    }
+    if (!dump.config->workload.empty() || options.nameless_dumps) continue;
+    nameless = true;
+    notes->push_back(ToString(Diagnostic{Severity::kError,
+                                         Trouble::kUnreadable,
+                                         "the dump is not asked: it " + WhoseText(dump.file),
+                                         dump.span,
+                                         "",
+                                         {}}) +
+                     "\n");
+  }
+  return nameless;
+}
+
 void NoteZtunnels(const Dumps& dumps, std::vector<std::string>* notes) {
   for (const ZtunnelDump& dump : dumps.ztunnels) {
     if (!SaysNativeOfAll(dump)) continue;
     notes->push_back("note: " + dump.file +
                      " says of all pods that speak HBONE that they do so themselves " +
                      "(nativeTunnel), as old istiods did: they are taken for ambient\n");
+  }
+}
+
+// Where manifests name a waypoint, or none, they count before the dump.
+void NoteWaypoints(const Dumps& dumps, const Mesh& mesh, std::vector<std::string>* notes) {
+  constexpr size_t kShown = 3;
+  for (const ZtunnelDump& dump : dumps.ztunnels) {
+    const std::vector<WaypointDifference> all = CompareWaypoints(mesh, dump);
+    if (all.empty()) continue;
+    std::vector<std::string> texts;
+    auto named = [](const std::string& waypoint) { return waypoint.empty() ? "none" : waypoint; };
+    for (const WaypointDifference& one : all) {
+      if (texts.size() == kShown) break;
+      texts.push_back(one.what + " (there " + named(one.dumped) + ", here " + named(one.manifests) +
+                      ")");
+    }
+    notes->push_back("note: " + dump.file + " has another waypoint than the manifests for " +
+                     Join(texts, ", ") +
+                     (all.size() > kShown ? " and " + std::to_string(all.size() - kShown) + " more"
+                                          : std::string()) +
+                     "; answers go by the manifests, and `drift` compares them\n");
   }
 }
 
@@ -256,7 +309,11 @@ Result<Input> ReadMesh(const std::vector<InputPath>& paths, const InputOptions& 
       notes->push_back(ToString(diagnostic) + "\n");
     }
     NoteReplicas(*input.dumps, notes);
-    if (purpose == Purpose::kQuestions) NoteZtunnels(*input.dumps, notes);
+    if (purpose == Purpose::kQuestions) {
+      NoteZtunnels(*input.dumps, notes);
+      NoteWaypoints(*input.dumps, *input.mesh, notes);
+      input.broken |= NoteNameless(*input.dumps, options, notes);
+    }
   }
   return input;
 }
@@ -294,14 +351,10 @@ std::string DumpFiles(const Dumps& dumps) {
 
 Error WithNamelessDumps(Error error, const Input& input) {
   if (input.dumps == nullptr) return error;
-  std::vector<std::string> files;
   for (const ProxyDump& dump : input.dumps->proxies) {
-    if (dump.config->workload.empty()) files.push_back(dump.file);
+    if (!dump.config->workload.empty()) continue;
+    error.message += "\n  " + dump.file + " does not say whose proxy it is";
   }
-  if (files.empty()) return error;
-  error.message += "\n  " + Join(files, ", ") + (files.size() > 1 ? " do" : " does") +
-                   " not say whose proxy it is, for want of the bootstrap section: take the whole "
-                   "config dump, or put `istioctl proxy-config bootstrap -o json` beside it";
   return error;
 }
 

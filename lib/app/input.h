@@ -22,6 +22,8 @@ struct InputOptions {
   std::optional<std::string> config, mesh_config, root_namespace, trust_domain, istio_version, ns;
   std::vector<std::string> dumps;  // --dump
   bool keep_invalid = false;
+  // The command asks a dump whoever's it is.
+  bool nameless_dumps = false;
 };
 
 struct Input {

@@ -19,7 +19,9 @@ Result<std::optional<Input>> LoadOptionalMesh(const JwtOptions& options, const H
   bool named = !options.input.paths.empty() || !settings.value().paths.empty() ||
                !options.input.dumps.empty() || options.workload.has_value();
   if (named) {
-    auto input = LoadInput(options.input, settings.value(), host);
+    InputOptions input_options = options.input;
+    input_options.nameless_dumps = !options.workload;
+    auto input = LoadInput(input_options, settings.value(), host);
     if (!input.ok()) return input.error();
     return std::optional<Input>(input.Take());
   }

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <map>
 #include <memory>
-#include <set>
 
 #include "base/text.h"
 #include "proxy/emit.h"
 #include "report/log_report.h"
+#include "simulate/log_connection.h"
 #include "simulate/meshtest.h"
 
 namespace meshproof {
@@ -140,6 +140,7 @@ Replayer RequestsOf(LogAndMesh* opened) {
   ForEachLine(opened->log.text, [&](std::string_view line, size_t number) {
     requests.Add(opened->reader.Read(line), number);
   });
+  requests.CountConnectionsOnce();
   return requests;
 }
 
@@ -265,13 +266,15 @@ class Recorder {
   Recorder(const World& world, const Workload* at) : world_(world), at_(at) {}
 
   void Record(const Replayer::Request& logged) {
+    if (logged.count == 0) return;
+    if (logged.record.kind == LogKind::kZtunnel) return RecordConnection(logged);
     const Mesh& mesh = world_.mesh();
     LogTarget target = FindLogTarget(mesh, at_, logged.record);
     LoggedRequest request = ReadLoggedRequest(mesh, target, logged.record);
     LoggedAnswer was = ReadLoggedAnswer(logged.record);
     if (!request.unusable.empty() || was.outcome == Outcome::kUndetermined) {
-      ++left_out_[request.unusable.empty() ? "the log does not say who answered"
-                                           : request.unusable];
+      left_out_[request.unusable.empty() ? "the log does not say who answered"
+                                         : request.unusable] += logged.count;
       return;
     }
     Case question = request.question;
@@ -296,21 +299,62 @@ class Recorder {
         question.protocol == WireProtocol::kTcp
             ? "a connection"
             : question.method.value_or("GET") + " " + question.host.value_or("") + question.path;
-    question.name = name + " (" + std::to_string(logged.count) + " in the log, first in line " +
-                    std::to_string(logged.first_line) + ")";
-    Json test = CaseToJson(question);
-    if (!notes.empty()) test.Set("note", Join(notes, "; "));
-    test.Set("expect", ExpectOf(was, verdict));
-    // Requests that differ in what no test states are one.
-    Json body = test;
-    body.Set("name", "");
-    if (seen_.insert(WriteJson(body)).second) tests_.Append(std::move(test));
+    AddTest(logged, std::move(name), was, verdict, std::move(question), notes);
   }
 
-  const Json& tests() const { return tests_; }
+  Json Tests() const {
+    Json tests = Json::MakeArray();
+    for (const Draft& draft : drafts_) {
+      Case question = draft.question;
+      question.name = draft.name + " (" + std::to_string(draft.count) +
+                      " in the log, first in line " + std::to_string(draft.first_line) + ")";
+      Json test = CaseToJson(question);
+      for (const auto& [key, value] : draft.rest.as_object()) test.Set(key, value);
+      tests.Append(std::move(test));
+    }
+    return tests;
+  }
   const std::map<std::string, size_t>& left_out() const { return left_out_; }
 
  private:
+  // Requests that differ in what no test states are one.
+  void AddTest(const Replayer::Request& logged, std::string name, const LoggedAnswer& was,
+               const Verdict& verdict, Case question, const std::vector<std::string>& notes) {
+    question.name.clear();
+    Json rest = Json::MakeObject();
+    if (!notes.empty()) rest.Set("note", Join(notes, "; "));
+    rest.Set("expect", ExpectOf(was, verdict));
+    auto [at, fresh] =
+        seen_.try_emplace(WriteJson(CaseToJson(question)) + WriteJson(rest), drafts_.size());
+    if (fresh) {
+      drafts_.push_back(
+          {std::move(question), std::move(name), std::move(rest), 0, logged.first_line});
+    }
+    drafts_[at->second].count += logged.count;
+  }
+
+  // A ztunnel's line: the connection to the workload that it served.
+  void RecordConnection(const Replayer::Request& logged) {
+    ReplayWorlds worlds;
+    worlds.after = &world_;
+    worlds.at = at_;
+    ReplayAnswer asked = ReplayConnection(worlds, logged.record);
+    if (!asked.undecided.empty()) {
+      left_out_[asked.undecided] += logged.count;
+      return;
+    }
+    Case question = std::move(asked.request.question);
+    question.to_ip.reset();
+    if (question.tls == CaseTls::kMtls) question.from_ip.reset();
+    std::vector<std::string> notes;
+    if (asked.changed) notes.push_back("the manifests answer otherwise");
+    std::string name = asked.was.outcome == Outcome::kAllow ? "allows " : "refuses ";
+    name += "a connection of " + question.from_identity.value_or(question.from_workload.empty()
+                                                                     ? "a caller without identity"
+                                                                     : question.from_workload);
+    AddTest(logged, std::move(name), asked.was, asked.would, std::move(question), notes);
+  }
+
   // Who called, where the log does not say: the first workload whose request is answered as the log
   // has it.
   Verdict Fill(const LoggedRequest& request, const LoggedAnswer& was, Case* question,
@@ -344,8 +388,15 @@ class Recorder {
 
   const World& world_;
   const Workload* at_;
-  Json tests_ = Json::MakeArray();
-  std::set<std::string> seen_;
+  struct Draft {
+    Case question;
+    std::string name;
+    Json rest;  // what stands below the question
+    size_t count = 0;
+    size_t first_line = 0;
+  };
+  std::vector<Draft> drafts_;
+  std::map<std::string, size_t> seen_;  // all of a draft but its name
   std::map<std::string, size_t> left_out_;
 };
 
@@ -381,7 +432,7 @@ Exit RunRecord(const RecordOptions& options, const Host& host) {
   }
   Json out = Json::MakeObject();
   if (!mesh.as_array().empty()) out.Set("mesh", std::move(mesh));
-  out.Set("tests", recorder.tests());
+  out.Set("tests", recorder.Tests());
   host.out
       << "# Drafted from " << log.name
       << ": a log says what happened, not what should. Paths of `mesh` are those of the command "

@@ -249,6 +249,58 @@ TEST_CASE("a ztunnel's dump that is cut answers nothing that it lost") {
   CHECK_MESSAGE(Says(ran.out, "has no such section"), ran.out);
 }
 
+TEST_CASE("describe: what a ztunnel's dump says is no label of anybody's") {
+  MemoryFiles files;
+  files.Put("z.json", Dump());
+  for (const char* name : {"shop/web", "shop/db", "shop/open", "shop/wp", "shop/proxied"}) {
+    CAPTURE(std::string(name));
+    const Ran text = Run({"describe", name, "z.json"}, files);
+    CHECK(text.status == 0);
+    CHECK_MESSAGE(Says(text.out, "(a dump says so)"), text.out);
+    CHECK_MESSAGE(!Says(text.out, "label"), text.out);
+    const Ran json = Run({"describe", name, "z.json", "--format", "json"}, files);
+    CHECK_MESSAGE(!Says(json.out, "istio.io/"), json.out);
+  }
+  CHECK(Says(Run({"describe", "shop/legacy", "z.json"}, files).out,
+             "none (no dump says that it has a proxy)"));
+  // What manifests say is said in their words.
+  files.Put("mesh.yaml", kManifests);
+  CHECK(Says(Run({"describe", "shop/fresh", "mesh.yaml", "z.json"}, files).out,
+             "namespace label istio.io/dataplane-mode: ambient"));
+}
+
+TEST_CASE("a Service whose waypoint the manifests and a ztunnel's dump name differently") {
+  const std::string with_waypoint =
+      kManifests +
+      "---\napiVersion: v1\nkind: Service\nmetadata: {name: db, namespace: shop}\nspec: "
+      "{selector: {app: db}, ports: [{port: 80, targetPort: 8080}]}\n";
+  MemoryFiles files;
+  files.Put("z.json", Dump());
+  files.Put("mesh.yaml", with_waypoint);
+  const std::vector<std::string> question = {"can", "--from", "shop/web", "--to", "db.shop:80"};
+  auto ask = [&](const std::string& manifests) {
+    std::vector<std::string> words = question;
+    words.insert(words.end(), {manifests, "z.json"});
+    return Run(words, files);
+  };
+  CHECK_MESSAGE(Says(ask("mesh.yaml").err,
+                     "note: z.json has another waypoint than the manifests for Service shop/db "
+                     "(there shop/wp, here none)"),
+                ask("mesh.yaml").err);
+  const Ran drift = Run({"drift", "mesh.yaml", "--dump", "z.json"}, files);
+  CHECK_MESSAGE(Says(drift.out, "MP0904"), (drift.out + drift.err));
+  CHECK(Says(drift.out,
+             "Service shop/db through waypoint `shop/wp`, and by the manifests it has "
+             "none"));
+  // The same waypoint, its Gateway among the manifests or not.
+  std::string alike = with_waypoint;
+  alike.replace(alike.find("{name: db, namespace: shop}"), 27,
+                "{name: db, namespace: shop, labels: {istio.io/use-waypoint: wp}}");
+  files.Put("alike.yaml", alike);
+  CHECK_FALSE(Says(ask("alike.yaml").err, "another waypoint"));
+  CHECK_FALSE(Says(Run({"drift", "alike.yaml", "--dump", "z.json"}, files).out, "MP0904"));
+}
+
 TEST_CASE("a dump that does not say whose it is says what to add") {
   MemoryFiles files;
   files.Put("l.json",

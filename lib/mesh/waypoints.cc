@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "mesh/builder.h"
+#include "mesh/made_file.h"
 #include "model/labels.h"
 
 namespace meshproof {
@@ -170,6 +171,16 @@ WaypointChoice Mesh::ChooseWaypoint(const Labels& labels, const std::string& ns)
   return choice;
 }
 
+namespace {
+
+// A ztunnel's dump names the waypoint itself, by no label.
+void SayOfDump(const ObjectMeta* object, WaypointChoice* choice) {
+  if (object == nullptr || !IsMade(*object)) return;
+  choice->reason = choice->waypoint != nullptr ? "a dump says so" : "no dump names one";
+}
+
+}  // namespace
+
 WaypointChoice Mesh::WaypointFor(const MeshService& service) const {
   // What leads to a waypoint has none.
   for (size_t i : service.workloads) {
@@ -180,6 +191,7 @@ WaypointChoice Mesh::WaypointFor(const MeshService& service) const {
     choice.reason += ", but that waypoint is not for Services (istio.io/waypoint-for)";
     choice.waypoint = nullptr;
   }
+  SayOfDump(service.object, &choice);
   return choice;
 }
 
@@ -190,6 +202,7 @@ WaypointChoice Mesh::WaypointFor(const Workload& workload) const {
     choice.reason += ", but that waypoint is not for workloads (istio.io/waypoint-for)";
     choice.waypoint = nullptr;
   }
+  SayOfDump(workload.object, &choice);
   return choice;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/parallel.h"
 #include "mesh/builder.h"
+#include "mesh/made_file.h"
 #include "model/labels.h"
 
 namespace meshproof {
@@ -192,7 +193,12 @@ Workload MeshBuilder::MakeWorkload(const Group& group) const {
   auto decide = [&](const PodWorkload& pod) {
     PodFacts facts{out.ns, ns ? &ns->meta.labels : nullptr, &pod.pod_labels, &pod.pod_annotations,
                    pod.host_network};
-    return DecideProxy(facts, pod, revisions_, waypoint_gateways_);
+    ProxyDecision decision = DecideProxy(facts, pod, revisions_, waypoint_gateways_);
+    if (IsMade(pod.meta)) {
+      decision.reason =
+          decision.mode == ProxyMode::kNone ? "no dump says that it has a proxy" : "a dump says so";
+    }
+    return decision;
   };
   ProxyDecision decision = decide(lead);
   // What runs tells more than the template.

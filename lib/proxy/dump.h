@@ -68,6 +68,7 @@ struct ProxyDump {
   std::string node_id;  // "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local"
   std::string pod;
   std::string service_account;
+  bool named_by_certificate = false;  // nothing else of the dump says whose proxy it is
   std::string istio_version;  // "" where the dump does not say
   std::string mesh_id;
   Labels labels;
@@ -173,6 +174,10 @@ class DumpReader {
   DumpReader();
   ~DumpReader();
 
+  // Whose the proxies are that are added from here on, where their dumps do not say so themselves;
+  // "" where nobody says it.
+  void SetOwner(std::string ns, std::string workload);
+
   // JSON is read piece by piece, so that a large dump never lies in memory as a tree; anything else
   // as YAML.
   void AddText(std::string name, std::string text);
@@ -188,8 +193,9 @@ class DumpReader {
 
   // What was added, proxies in order. Parts of one proxy that istioctl printed into several files
   // of one folder are joined. `mesh` (may be null) links policies and rules with the manifests that
-  // they stem from.
-  Dumps Finish(std::shared_ptr<const Mesh> mesh = nullptr);
+  // they stem from, and names proxies that do not say whose they are where their certificate is one
+  // workload's alone.
+  Dumps Finish(const std::shared_ptr<const Mesh>& mesh = nullptr);
 
  private:
   struct Impl;

@@ -6,15 +6,13 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "mesh/made_file.h"
 #include "proxy/emit.h"
 #include "proxy/waypoint_objects.h"
 #include "proxy/ztunnel_objects.h"
 
 namespace meshproof {
 namespace {
-
-// Stands for a file where a dump's node is all that is known of a workload.
-constexpr char kMadeFile[] = "(the dumps' proxies)";
 
 Json OneElement(Json element) {
   Json list = Json::MakeArray();
@@ -88,9 +86,27 @@ bool IsMadeForDumps(const SourceFile& file) {
 }
 
 bool IsFromDump(const Workload& workload) {
-  return workload.object != nullptr && workload.object->file != nullptr &&
-         IsMadeForDumps(*workload.object->file);
+  return workload.object != nullptr && IsMade(*workload.object);
 }
+
+namespace {
+
+struct NamedDump {
+  std::string ns, workload, path;
+};
+
+NamedDump SplitDumpName(const std::string& word, const FileSystem& files) {
+  const size_t equals = word.find('=');
+  const size_t slash = word.find('/');
+  const bool named = equals != std::string::npos && slash != std::string::npos && slash > 0 &&
+                     slash + 1 < equals && word.find('/', slash + 1) >= equals &&
+                     files.Stat(word) == FileSystem::Kind::kMissing;
+  if (!named) return {"", "", word};
+  return {word.substr(0, slash), word.substr(slash + 1, equals - slash - 1),
+          word.substr(equals + 1)};
+}
+
+}  // namespace
 
 bool DumpInput::Take(const std::string& path, const FileSystem& files) {
   if (!path.ends_with(".json") || files.Stat(path) != FileSystem::Kind::kFile) return false;
@@ -101,13 +117,17 @@ bool DumpInput::Take(const std::string& path, const FileSystem& files) {
   return true;
 }
 
-Result<bool> DumpInput::Add(const std::string& path, const FileSystem& files) {
+Result<bool> DumpInput::Add(const std::string& word, const FileSystem& files) {
+  const NamedDump named = SplitDumpName(word, files);
+  const std::string& path = named.path;
   const auto kind = path == "-" ? FileSystem::Kind::kFile : files.Stat(path);
   if (kind == FileSystem::Kind::kMissing) return Error{"the dump `" + path + "` does not exist"};
   if (kind != FileSystem::Kind::kFile) return Error{"the dump `" + path + "` is no file"};
   auto text = files.Read(path);
   if (!text.ok()) return Error{"the dump `" + path + "` cannot be read: " + text.error().message};
+  reader_.SetOwner(named.ns, named.workload);
   reader_.AddText(path, text.Take());
+  reader_.SetOwner("", "");
   any_ = true;
   return true;
 }
@@ -169,12 +189,12 @@ Load DumpInput::Complete(Load load, bool of_mesh) {
       text += WriteJson(MadeMeshConfig(domain)) + "\n";
     }
   }
-  if (!text.empty()) load.files.push_back(ParseText(kMadeFile, std::move(text)));
+  if (!text.empty()) load.files.push_back(ParseText(std::string(kMadeFile), std::move(text)));
   return load;
 }
 
-std::shared_ptr<const Dumps> DumpInput::Finish(std::shared_ptr<const Mesh> mesh) {
-  return std::make_shared<const Dumps>(reader_.Finish(std::move(mesh)));
+std::shared_ptr<const Dumps> DumpInput::Finish(const std::shared_ptr<const Mesh>& mesh) {
+  return std::make_shared<const Dumps>(reader_.Finish(mesh));
 }
 
 }  // namespace meshproof

@@ -16,8 +16,8 @@ class DumpInput {
  public:
   // A file that is Envoy's own dump, by its first bytes; false where it is none.
   bool Take(const std::string& path, const FileSystem& files);
-  // A file that the user calls a dump.
-  Result<bool> Add(const std::string& path, const FileSystem& files);
+  // A file that the user calls a dump: "FILE", or "NS/WORKLOAD=FILE" with whose proxy it is.
+  Result<bool> Add(const std::string& word, const FileSystem& files);
   // The documents of a load that are dumps; they are taken out of it.
   void TakeFrom(Load* load);
   bool any() const { return any_; }
@@ -25,7 +25,7 @@ class DumpInput {
   // The load with pods for the proxies that it does not name; `of_mesh`: with what the dumps of
   // ztunnels and waypoints say of the mesh beyond the manifests.
   Load Complete(Load load, bool of_mesh);
-  std::shared_ptr<const Dumps> Finish(std::shared_ptr<const Mesh> mesh);
+  std::shared_ptr<const Dumps> Finish(const std::shared_ptr<const Mesh>& mesh);
 
  private:
   DumpReader reader_;

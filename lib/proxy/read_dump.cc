@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <deque>
 
+#include "base/text.h"
+#include "proxy/dump_certificates.h"
 #include "proxy/made_objects.h"
 #include "proxy/proxy_builder.h"
 
@@ -27,6 +29,23 @@ std::string FolderOf(const std::string& path) {
 bool HasListener(const ProxyConfig& config, std::string_view name) {
   return std::any_of(config.listeners.begin(), config.listeners.end(),
                      [&](const Listener& listener) { return listener.name == name; });
+}
+
+ProxyMode ModeOf(const ProxyConfig& config) {
+  if (HasListener(config, "virtualInbound")) return ProxyMode::kSidecar;
+  return HasListener(config, "main_internal") || HasListener(config, "connect_terminate")
+             ? ProxyMode::kWaypoint
+             : ProxyMode::kGateway;
+}
+
+// The SPIFFE name of the proxy's own certificate; "" where the dump does not hold it.
+std::string IdentityOf(const ProxyDump& proxy) {
+  const DumpSecret* own = proxy.FindSecret("default");
+  if (own == nullptr || own->pem.empty()) return "";
+  const std::vector<DumpCertificate> chain = ReadDumpCertificates(own->pem);
+  if (chain.empty() || chain.front().uris.size() != 1) return "";
+  const std::string& name = chain.front().uris.front();
+  return name.starts_with("spiffe://") ? name : "";
 }
 
 // Of a sidecar and a waypoint requests meet the inbound listeners alone.
@@ -97,8 +116,10 @@ struct DumpReader::Impl {
   struct Slot {
     ProxyDump proxy;
     std::string folder;
+    std::pair<std::string, std::string> owner;  // as the user says; namespace, workload
     bool whole = false;
     bool mode_known = false;
+    bool learned = false;
     bool lost_listeners = false, lost_clusters = false;
     bool ztunnel = false;
     std::vector<std::pair<std::string, std::string>> labels;
@@ -120,8 +141,11 @@ struct DumpReader::Impl {
       // What istioctl prints of one proxy comes in several files.
       Slot* slot = collected.whole ? nullptr : PartialOf(folder, parts);
       if (slot == nullptr) {
-        slots.push_back({NewProxy(), folder, collected.whole, false, false, false, false, {}, {}});
-        slot = &slots.back();
+        slot = &slots.emplace_back();
+        slot->proxy = NewProxy();
+        slot->folder = folder;
+        slot->owner = owner;
+        slot->whole = collected.whole;
       }
       if (parts.cut && !parts.sections.empty()) {
         slot->lost_listeners |= parts.sections.back() == Section::kListeners;
@@ -139,13 +163,79 @@ struct DumpReader::Impl {
       proxy.file += (proxy.file.empty() ? "" : ", ") + file->name();
       if (!proxy.span) proxy.span = {file.get(), 0, 0};
       proxy.config->files.push_back(file);
+      if (!owner.second.empty()) TakeOwner(slot);
     }
+  }
+
+  // The dump's own word counts before the user's.
+  void TakeOwner(Slot* slot) {
+    ProxyConfig& config = *slot->proxy.config;
+    if (slot->ztunnel) return;
+    if (config.workload.empty()) {
+      config.ns = owner.first;
+      config.workload = owner.second;
+      return;
+    }
+    if (config.ns == owner.first && config.workload == owner.second) return;
+    dumps.diagnostics.push_back({Severity::kError,
+                                 Trouble::kUnreadable,
+                                 "the dump says that it is of " + config.ns + "/" +
+                                     config.workload + ", not of " + owner.first + "/" +
+                                     owner.second,
+                                 slot->proxy.span,
+                                 "",
+                                 {}});
+  }
+
+  // What the listeners and the certificate of a proxy say of it, whose node is not in the dump.
+  std::string Learn(Slot* slot) const {
+    slot->learned = true;
+    ReadContext context(nullptr);
+    ProxyDump scratch = NewProxy();
+    std::vector<ZtunnelDump> none;
+    std::vector<Diagnostic> unused;
+    ReadRest(slot->sources, {&context, &scratch, &none, &unused});
+    ProxyConfig& config = *slot->proxy.config;
+    if (!slot->mode_known && scratch.has_listeners) {
+      config.mode = ModeOf(*scratch.config);
+      slot->mode_known = true;
+    }
+    return IdentityOf(scratch);
+  }
+
+  void LearnOwned() {
+    for (Slot& slot : slots) {
+      if (slot.learned || slot.mode_known || slot.proxy.config->workload.empty()) continue;
+      const std::string identity = Learn(&slot);
+      const std::vector<std::string_view> parts = Split(identity, '/');
+      if (parts.size() == 7 && slot.proxy.service_account.empty() &&
+          parts[4] == slot.proxy.config->ns) {
+        slot.proxy.service_account = std::string(parts[6]);
+      }
+    }
+  }
+
+  void NameByCertificate(Slot* slot, const Mesh& mesh) const {
+    const std::string identity = Learn(slot);
+    if (identity.empty()) return;
+    const Workload* only = nullptr;
+    for (const Workload& workload : mesh.workloads()) {
+      const bool proxy = workload.mode == slot->proxy.config->mode;
+      if (!proxy || workload.identity != identity) continue;
+      if (only != nullptr) return;
+      only = &workload;
+    }
+    if (only == nullptr) return;
+    slot->proxy.config->ns = only->ns;
+    slot->proxy.config->workload = only->name;
+    slot->proxy.service_account = only->service_account;
+    slot->proxy.named_by_certificate = true;
   }
 
   // The partial proxy of this folder that does not have these sections yet.
   Slot* PartialOf(const std::string& folder, const Parts& parts) {
     for (Slot& slot : slots) {
-      if (slot.whole || slot.folder != folder) continue;
+      if (slot.whole || slot.folder != folder || slot.owner != owner) continue;
       const ProxyDump& proxy = slot.proxy;
       bool taken = false;
       for (const Piece& piece : parts.pieces) {
@@ -165,11 +255,7 @@ struct DumpReader::Impl {
     ProxyDump& proxy = slot->proxy;
     ProxyConfig& config = *proxy.config;
     if (!slot->mode_known) {
-      config.mode =
-          HasListener(config, "virtualInbound") ? ProxyMode::kSidecar
-          : HasListener(config, "main_internal") || HasListener(config, "connect_terminate")
-              ? ProxyMode::kWaypoint
-              : ProxyMode::kGateway;
+      config.mode = ModeOf(config);
     }
     proxy.labels = Labels(slot->labels.begin(), slot->labels.end());
     SortListeners(&config);
@@ -184,6 +270,7 @@ struct DumpReader::Impl {
     }
   }
 
+  std::pair<std::string, std::string> owner;  // of what is added
   std::vector<Slot> slots;
   std::deque<ParsedFile> parsed;  // whose nodes the slots point into
   Dumps dumps;
@@ -192,7 +279,12 @@ struct DumpReader::Impl {
 DumpReader::DumpReader() : impl_(std::make_unique<Impl>()) {}
 DumpReader::~DumpReader() = default;
 
+void DumpReader::SetOwner(std::string ns, std::string workload) {
+  impl_->owner = {std::move(ns), std::move(workload)};
+}
+
 std::vector<DumpIdentity> DumpReader::Identities() const {
+  impl_->LearnOwned();
   std::vector<DumpIdentity> identities;
   for (const auto& slot : impl_->slots) {
     const ProxyDump& proxy = slot.proxy;
@@ -210,6 +302,7 @@ std::vector<DumpIdentity> DumpReader::Identities() const {
 }
 
 std::vector<DumpedWaypoint> DumpReader::Waypoints() const {
+  impl_->LearnOwned();
   std::vector<DumpedWaypoint> waypoints;
   for (const auto& slot : impl_->slots) {
     const ProxyConfig& config = *slot.proxy.config;
@@ -298,10 +391,13 @@ void DumpReader::AddDocument(const Document& document) {
   impl_->Add(std::move(collected), document.shared_file());
 }
 
-Dumps DumpReader::Finish(std::shared_ptr<const Mesh> mesh) {
-  ReadContext context(std::move(mesh));
+Dumps DumpReader::Finish(const std::shared_ptr<const Mesh>& mesh) {
+  ReadContext context(mesh);
   for (auto& slot : impl_->slots) {
     const ProxyDump& proxy = slot.proxy;
+    if (mesh != nullptr && !slot.ztunnel && proxy.config->workload.empty()) {
+      impl_->NameByCertificate(&slot, *mesh);
+    }
     context.workload = context.FindWorkload(proxy.config->ns, proxy.config->workload);
     const bool all = ReadRest(
         slot.sources, {&context, &slot.proxy, &impl_->dumps.ztunnels, &impl_->dumps.diagnostics});

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "mesh/made_file.h"
 #include "report/parts.h"
 
 namespace meshproof {
@@ -150,8 +151,11 @@ void AddBypasses(const Mesh& mesh, const Workload& workload, AmbientDescription*
       out->bypasses.push_back(whom + " leads here without a waypoint (" + way.waypoint.reason +
                               ")");
     } else if (way.service != nullptr && !mesh.IngressUsesWaypoint(*way.service)) {
-      out->bypasses.push_back("gateways reach " + whom +
-                              " past the waypoint (no label istio.io/ingress-use-waypoint: true)");
+      out->bypasses.push_back(
+          IsMade(*way.service->object)
+              ? "whether gateways pass the waypoint of " + whom + " no ztunnel's dump says"
+              : "gateways reach " + whom +
+                    " past the waypoint (no label istio.io/ingress-use-waypoint: true)");
     }
   }
 }

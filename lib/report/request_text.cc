@@ -86,7 +86,12 @@ std::string QuestionText(const Case& question) {
     text += question.host.value_or(target) + question.path;
     if (grpc) text += " (gRPC)";
   }
-  text += "  from " + (question.from_workload.empty() ? "outside" : question.from_workload);
+  text += "  from ";
+  if (!question.from_workload.empty()) {
+    text += question.from_workload;
+  } else {
+    text += question.from_identity.value_or("outside");
+  }
   if (question.from_ip) text += " at " + ToString(*question.from_ip);
   return text + "  to " + target;
 }

@@ -208,6 +208,17 @@ bool UseTunnel(const Mesh& mesh, const Target& target, const std::string& identi
   return true;
 }
 
+// Why nothing secures the way of a caller whose own Envoy does not.
+std::string PlaintextText(const Workload* caller, const Workload& destination,
+                          const std::string& identity) {
+  const std::string name = destination.ns + "/" + destination.name;
+  if (caller != nullptr && caller->mode != ProxyMode::kNone) {
+    return "plaintext: " + name + " takes no HBONE";
+  }
+  if (!identity.empty()) return "plaintext: " + name + " has no proxy that would ask who calls";
+  return "plaintext: the caller has no proxy";
+}
+
 // Fills in how the connection is secured and says why.
 Result<bool> ChooseTls(const Mesh& mesh, const Case& question, const Target& target,
                        const std::string& identity, Approach* approach) {
@@ -285,7 +296,7 @@ Result<bool> ChooseTls(const Mesh& mesh, const Case& question, const Target& tar
     mesh_mtls(MeshSni(target));
     approach->tls_text = "mTLS with the given identity";
   } else {
-    approach->tls_text = "plaintext: the caller has no proxy";
+    approach->tls_text = PlaintextText(caller, *target.workload, identity);
   }
   return true;
 }

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "crypto/jwt_meaning.h"
 #include "mesh/workload_name.h"
+#include "simulate/log_connection.h"
 
 namespace meshproof {
 namespace {
@@ -602,10 +603,7 @@ class Explainer {
                    : ""),
           "add an ALLOW rule for this identity and port; what only HTTP can tell (methods, paths, "
           "hosts, tokens) never matches in ztunnel, it belongs on a waypoint");
-      if (target_.workload == nullptr) return;
-      auto policies = world_->mesh().PoliciesFor(*target_.workload);
-      if (!policies.allow.empty()) Blame(*policies.allow.front(), -1);
-      return;
+      return ZtunnelPolicies();
     }
     if (error.find("policy change") != std::string_view::npos) {
       return Say(head + "a policy that came later refuses it", "see the policies of the workload");
@@ -619,6 +617,45 @@ class Explainer {
                  "let a NetworkPolicy admit port 15008 (HBONE)");
     }
     Say(head + std::string(error), "look at the workload: no policy refused this");
+  }
+
+  // Asks ztunnel again: which rule comes nearest, or would it be let through by now?
+  void ZtunnelPolicies() {
+    if (target_.workload == nullptr) return;
+    auto policies = world_->mesh().PoliciesFor(*target_.workload);
+    if (!policies.allow.empty()) Blame(*policies.allow.front(), -1);
+    LoggedConnection logged = ReadLoggedConnection(world_->mesh(), target_, record_);
+    if (!logged.unusable.empty()) return;
+    auto verdict = AskZtunnelOf(*world_, *target_.workload, logged, false, Detail::kTrace);
+    if (!verdict.ok()) return;
+    if (verdict.value().outcome == Outcome::kAllow) {
+      out_.sentence += "; by the input it is let through, so ztunnel had other policies";
+    }
+    if (verdict.value().outcome != Outcome::kReject) return;
+    if (verdict.value().near_misses.empty()) {
+      if (verdict.value().decided_by.object != nullptr) out_.origin = verdict.value().decided_by;
+      return;
+    }
+    const NearMiss& miss = verdict.value().near_misses.front();
+    if (miss.origin.object == nullptr) return;
+    out_.origin = miss.origin;
+    if (miss.span) out_.origin.span = miss.span;
+    out_.fix = "rule " + std::to_string(miss.origin.rule) + " of " +
+               PolicyName(miss.origin.object->ns, miss.origin.object->name) + " comes nearest: ";
+    if (miss.field.empty()) {
+      out_.fix +=
+          "it asks for what only HTTP can tell, which never matches in ztunnel; put it on "
+          "a waypoint";
+      return;
+    }
+    out_.fix +=
+        "its " + miss.field + " has " + Quote(miss.wanted) + ", the connection " + Quote(miss.got);
+    if (miss.failed > 1) out_.fix += ", and it fails on more";
+    if (IsIdentity(miss.field) && logged.peer.empty()) {
+      out_.fix +=
+          "; who comes without mutual TLS has no identity: put the caller into the ambient "
+          "mesh";
+    }
   }
 
   const World* world_;

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "mesh/workload_name.h"
 #include "simulate/fields.h"
+#include "simulate/log_connection.h"
 
 namespace meshproof {
 namespace {
@@ -45,26 +46,6 @@ int PortOfSni(std::string_view name) {
   if (!name.starts_with(kPrefix)) return 0;
   name.remove_prefix(kPrefix.size());
   return NumberOf(name.substr(0, name.find('_')));
-}
-
-// A pod is named after its controller: "web-5d8f7c9b4-x2x9z" of "web".
-const Workload* WorkloadOfPod(const Mesh& mesh, std::string_view ns, std::string_view pod) {
-  if (pod.empty()) return nullptr;
-  const Workload* best = nullptr;
-  bool several = false;
-  for (const auto& workload : mesh.workloads()) {
-    if (!ns.empty() && workload.ns != ns) continue;
-    bool named = pod == workload.name || (pod.starts_with(workload.name) &&
-                                          pod.substr(workload.name.size()).starts_with('-'));
-    if (!named) continue;
-    if (best == nullptr || workload.name.size() > best->name.size()) {
-      best = &workload;
-      several = false;
-    } else if (workload.name.size() == best->name.size()) {
-      several = true;
-    }
-  }
-  return several ? nullptr : best;
 }
 
 bool ListensOn(const Mesh& mesh, const Workload& gateway, int port) {
@@ -394,26 +375,78 @@ LogRecord Keep(const LogLine& line) {
   return record;
 }
 
+namespace {
+
+// What controllers append to their names: "-5d8f7c9b4-x2x9z", "-0"; Kubernetes writes no vowels
+// there, so that the pod of "web-admin" is not taken for one of "web".
+bool IsPodSuffix(std::string_view suffix) {
+  if (suffix.empty()) return true;
+  if (suffix.front() != '-' || suffix.back() == '-') return false;
+  return std::count(suffix.begin(), suffix.end(), '-') <= 2 &&
+         suffix.find_first_not_of("-0123456789bcdfghjklmnpqrstvwxyz") == std::string_view::npos;
+}
+
+}  // namespace
+
+// A pod is named after its controller: "web-5d8f7c9b4-x2x9z" of "web".
+const Workload* FindLoggedPod(const Mesh& mesh, std::string_view ns, std::string_view pod) {
+  if (pod.empty()) return nullptr;
+  const Workload* best = nullptr;
+  bool several = false;
+  for (const auto& workload : mesh.workloads()) {
+    if (!ns.empty() && workload.ns != ns) continue;
+    bool named = pod.starts_with(workload.name) && IsPodSuffix(pod.substr(workload.name.size()));
+    if (!named) continue;
+    if (best == nullptr || workload.name.size() > best->name.size()) {
+      best = &workload;
+      several = false;
+    } else if (workload.name.size() == best->name.size()) {
+      several = true;
+    }
+  }
+  return several ? nullptr : best;
+}
+
+namespace {
+
+// Of a ztunnel's line: the pod as it names it, else the one of that address, else the only one
+// behind the Service.
+LogTarget ZtunnelTarget(const Mesh& mesh, const Workload* at, const LogRecord& record) {
+  LogTarget target;
+  const std::string_view hbone = record[LogField::kTargetHbone];
+  const std::string_view meant = hbone.empty() ? record[LogField::kLocal] : hbone;
+  const std::string_view pod = record[LogField::kTargetWorkload];
+  target.port = PortOfAddress(meant);
+  target.outbound = record[LogField::kDirection] == "outbound";
+  target.service = mesh.FindService(record[LogField::kTargetService]);
+  target.workload = FindLoggedPod(mesh, record[LogField::kTargetNamespace], pod);
+  if (target.workload != nullptr) return target;
+  if (auto address = ParseIpAddress(HostOfAddress(meant))) {
+    target.workload = mesh.FindWorkloadByAddress(*address);
+  }
+  if (target.workload != nullptr || !pod.empty()) return target;
+  if (target.service != nullptr) {
+    target.workload = OnlyWorkload(mesh, *target.service, target.port);
+    return target;
+  }
+  if (!target.outbound) target.workload = at;
+  return target;
+}
+
+}  // namespace
+
 LogTarget FindLogTarget(const Mesh& mesh, const Workload* at, const LogRecord& record) {
   LogTarget target;
   std::string_view cluster = record[LogField::kUpstreamCluster];
   std::string_view local = record[LogField::kLocal];
   std::string_view sni = record[LogField::kServerName];
   int local_port = PortOfAddress(local);
-  if (record.kind == LogKind::kZtunnel) {
-    std::string_view hbone = record[LogField::kTargetHbone];
-    target.workload =
-        WorkloadOfPod(mesh, record[LogField::kTargetNamespace], record[LogField::kTargetWorkload]);
-    target.service = mesh.FindService(record[LogField::kTargetService]);
-    target.port = PortOfAddress(hbone.empty() ? local : hbone);
-    target.outbound = record[LogField::kDirection] == "outbound";
-    return target;
-  }
+  if (record.kind == LogKind::kZtunnel) return ZtunnelTarget(mesh, at, record);
   bool inbound = cluster.starts_with(kInbound);
   target.port = inbound ? InboundPortOf(cluster) : local_port;
   target.workload = at;
   if (target.workload == nullptr) {
-    target.workload = WorkloadOfPod(mesh, "", record[LogField::kPod]);
+    target.workload = FindLoggedPod(mesh, "", record[LogField::kPod]);
   }
   if (target.workload == nullptr) {
     if (auto address = ParseIpAddress(HostOfAddress(local))) {
@@ -605,6 +638,7 @@ bool IsRefusal(std::string_view details) {
 }
 
 LoggedAnswer ReadLoggedAnswer(const LogRecord& record) {
+  if (record.kind == LogKind::kZtunnel) return ReadConnectionAnswer(record);
   LoggedAnswer answer;
   answer.status = NumberOf(record[LogField::kStatus]);
   answer.flags = std::string(record[LogField::kFlags]);

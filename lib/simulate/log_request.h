@@ -37,6 +37,9 @@ struct LogTarget {
 // `at`, where not null, is whose log it is. `log_pod` of the line counts too.
 LogTarget FindLogTarget(const Mesh& mesh, const Workload* at, const LogRecord& record);
 
+// A pod by the name that its line gives it; `ns` may be "". Null: none, or several might be meant.
+const Workload* FindLoggedPod(const Mesh& mesh, std::string_view ns, std::string_view pod);
+
 // What an AuthorizationPolicy's id in Envoy's answers says (istio-semantics section 1.2):
 // "ns[shop]-policy[orders]-rule[0]", with what CUSTOM puts around it.
 struct RbacId {

@@ -257,11 +257,36 @@ constexpr LogField kReplayKey[] = {
     LogField::kGrpcStatus,      LogField::kPod,
 };
 
+constexpr LogField kConnectionKey[] = {LogField::kPeer,           LogField::kSourceNamespace,
+                                       LogField::kSourceWorkload, LogField::kLocal,
+                                       LogField::kTargetHbone,    LogField::kTargetService,
+                                       LogField::kTargetWorkload, LogField::kTargetNamespace,
+                                       LogField::kDirection,      LogField::kError};
+
+// What both ends of a connection log alike.
+std::string BothEndsKey(const LogRecord& record) {
+  std::string key;
+  for (LogField field : {LogField::kPeer, LogField::kSourceNamespace, LogField::kSourceWorkload,
+                         LogField::kTargetNamespace, LogField::kTargetWorkload}) {
+    key += record[field];
+    key += '\x1F';
+  }
+  std::string_view hbone = record[LogField::kTargetHbone];
+  return key + std::string(hbone.empty() ? record[LogField::kLocal] : hbone);
+}
+
 template <typename Group>
 void SortGroups(std::vector<Group>* groups) {
   std::stable_sort(groups->begin(), groups->end(), [](const Group& a, const Group& b) {
     return a.count != b.count ? a.count > b.count : a.first_line < b.first_line;
   });
+}
+
+// Of a bare connection all that is known is who made it.
+std::string CallerKey(const ReplayAnswer& answer) {
+  const Case& question = answer.request.question;
+  if (question.from_identity) return *question.from_identity;
+  return question.from_workload;
 }
 
 // Changes that differ in the path alone are one.
@@ -272,6 +297,7 @@ std::string ChangeKey(const ReplayAnswer& answer) {
       std::to_string(answer.request.question.to_port),
       answer.request.question.method.value_or(""),
       answer.request.question.host.value_or(""),
+      answer.request.question.protocol == WireProtocol::kTcp ? CallerKey(answer) : "",
       std::to_string(answer.was.status),
       answer.was.details,
       std::string(ToString(would.outcome)),
@@ -285,29 +311,24 @@ std::string ChangeKey(const ReplayAnswer& answer) {
 }  // namespace
 
 ReplayAnswer Replay(const ReplayWorlds& worlds, const LogRecord& record) {
+  if (record.kind == LogKind::kZtunnel) return ReplayConnection(worlds, record);
   return ReplayRun(worlds, record).Ask();
 }
 
-void Replayer::Add(const LogLine& line, size_t number) {
-  ++summary_.lines;
-  if (line.kind == LogKind::kUnreadable) {
-    if (summary_.unreadable++ == 0) summary_.first_unreadable = number;
-    return;
-  }
-  // ztunnel's lines and debug lines are not requests that a proxy's policies judge whole.
-  if (line.kind != LogKind::kAccess) {
-    ++summary_.others;
-    return;
-  }
-  ++summary_.requests;
+void Replayer::MakeKey(const LogLine& line) {
   key_.clear();
-  for (LogField field : kReplayKey) {
-    key_ += line[field];
+  auto add = [&](std::string_view text) {
+    key_ += text;
     key_ += '\x1F';
+  };
+  if (line.kind == LogKind::kZtunnel) {
+    for (LogField field : kConnectionKey) add(line[field]);
+    add(HostOfAddress(line[LogField::kRemote]));
+    return;
   }
+  for (LogField field : kReplayKey) add(line[field]);
   for (LogField field : {LogField::kRemote, LogField::kDirectRemote}) {
-    key_ += HostOfAddress(line[field]);
-    key_ += '\x1F';
+    add(HostOfAddress(line[field]));
   }
   key_ += line[LogField::kLocal];
   for (const auto& [name, value] : line.headers) {
@@ -316,6 +337,21 @@ void Replayer::Add(const LogLine& line, size_t number) {
     key_ += ':';
     key_ += value;
   }
+}
+
+void Replayer::Add(const LogLine& line, size_t number) {
+  ++summary_.lines;
+  if (line.kind == LogKind::kUnreadable) {
+    if (summary_.unreadable++ == 0) summary_.first_unreadable = number;
+    return;
+  }
+  // A debug line is not of a request that a proxy's policies judge whole.
+  if (line.kind != LogKind::kAccess && line.kind != LogKind::kZtunnel) {
+    ++summary_.others;
+    return;
+  }
+  ++summary_.requests;
+  MakeKey(line);
   auto found = index_.find(std::string_view(key_));
   if (found != index_.end()) {
     ++requests_[found->second].count;
@@ -325,14 +361,38 @@ void Replayer::Add(const LogLine& line, size_t number) {
   requests_.push_back({Keep(line), 1, number});
 }
 
+void Replayer::CountConnectionsOnce() {
+  std::unordered_map<std::string, size_t> logged;  // by the destinations' ztunnels
+  auto outbound = [](const Request& request) {
+    return request.record[LogField::kDirection] == "outbound";
+  };
+  for (const auto& request : requests_) {
+    if (request.record.kind != LogKind::kZtunnel || outbound(request)) continue;
+    logged[BothEndsKey(request.record)] += request.count;
+  }
+  if (logged.empty()) return;
+  for (auto& request : requests_) {
+    if (request.record.kind != LogKind::kZtunnel || !outbound(request)) continue;
+    auto found = logged.find(BothEndsKey(request.record));
+    if (found == logged.end()) continue;
+    const size_t both = std::min(found->second, request.count);
+    found->second -= both;
+    request.count -= both;
+    summary_.requests -= both;
+    summary_.others += both;
+  }
+}
+
 ReplaySummary Replayer::Finish(const ReplayWorlds& worlds) {
   std::vector<ReplayAnswer> answers(requests_.size());
-  ParallelFor(requests_.size(),
-              [&](size_t i) { answers[i] = Replay(worlds, requests_[i].record); });
+  ParallelFor(requests_.size(), [&](size_t i) {
+    if (requests_[i].count > 0) answers[i] = Replay(worlds, requests_[i].record);
+  });
   std::map<std::string, size_t> changes, undecided;
   for (size_t i = 0; i < answers.size(); ++i) {
     ReplayAnswer& answer = answers[i];
     const Request& request = requests_[i];
+    if (request.count == 0) continue;
     if (!answer.undecided.empty()) {
       auto [at, fresh] = undecided.try_emplace(answer.undecided, summary_.undecided.size());
       if (fresh) summary_.undecided.push_back({0, request.first_line, answer.undecided});

@@ -30,6 +30,8 @@ struct ReplayWorlds {
   std::map<std::string, ExtAuthzAnswer> ext_authz;  // what authorizers answer, where it is known
 };
 ReplayAnswer Replay(const ReplayWorlds& worlds, const LogRecord& record);
+// The same for a ztunnel's line, which is of a connection.
+ReplayAnswer ReplayConnection(const ReplayWorlds& worlds, const LogRecord& record);
 
 struct ReplayChange {
   size_t count = 0;
@@ -56,11 +58,14 @@ struct ReplaySummary {
 class Replayer {
  public:
   void Add(const LogLine& line, size_t number);
+  // Of a connection that the ztunnels of both ends logged, the destination's line counts: the
+  // caller's becomes one of the others. To be called once, when all lines are added.
+  void CountConnectionsOnce();
   ReplaySummary Finish(const ReplayWorlds& worlds);
 
   struct Request {
     LogRecord record;
-    size_t count = 0;
+    size_t count = 0;  // 0: all of them were logged by the other end too
     size_t first_line = 0;
   };
   // In the order in which they were first met.
@@ -68,6 +73,8 @@ class Replayer {
   const ReplaySummary& counts() const { return summary_; }
 
  private:
+  void MakeKey(const LogLine& line);
+
   struct Hash {
     using is_transparent = void;
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }

@@ -429,4 +429,30 @@ TEST_CASE("world: an ambient workload is answered for by ztunnel") {
   CHECK(verdict.hops[0].peer == kSleep);
 }
 
+TEST_CASE("world: why a connection comes in plaintext") {
+  World world(MeshOf(kMesh + NamespaceYaml("amb", "istio.io/dataplane-mode: ambient") +
+                     DeploymentYaml("amb", "z") + DeploymentYaml("amb", "peer")));
+  struct Row {
+    const char* from;
+    const char* to;
+    const char* identity;
+    const char* says;
+  };
+  const Row rows[] = {
+      {"amb/peer", "legacy/old", "", "(plaintext: legacy/old takes no HBONE)"},
+      {"amb/peer", "amb/z", "", "(HBONE)"},
+      {"legacy/old", "amb/z", "", "(plaintext: the caller has no proxy)"},
+      {"", "amb/z", "", "(plaintext: the caller has no proxy)"},
+      {"", "legacy/old", kSleep, "(plaintext: legacy/old has no proxy that would ask who calls)"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(std::string(row.says));
+    Case question = Ask(row.from, row.to, 8080);
+    if (*row.identity != '\0') question.from_identity = row.identity;
+    const Verdict verdict = Run(world, question, Addresses::kAssume, Detail::kTrace);
+    REQUIRE_FALSE(verdict.steps.empty());
+    CHECK_MESSAGE(verdict.steps.front().text.ends_with(row.says), verdict.steps.front().text);
+  }
+}
+
 }  // namespace meshproof::world_test
