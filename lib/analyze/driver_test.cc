@@ -140,6 +140,40 @@ TEST_CASE("driver: severities are the rule's, a group's, a rule's own setting's"
   CHECK(Found(options) == List{"a.yaml:8 MP0004", "b.yaml:5 MP0201"});
 }
 
+TEST_CASE("driver: witnesses do not name the time of the run") {
+  constexpr char kOpen[] = R"(apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {istio-injection: enabled}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: orders, namespace: shop}
+spec: {selector: {app: orders}, ports: [{name: http, port: 80}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: orders, namespace: shop, labels: {app: orders}}
+spec: {containers: [{name: orders, image: orders}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: orders, namespace: shop}
+spec:
+  rules:
+  - to: [{operation: {paths: ["/api*"]}}]
+)";
+  AnalyzeOptions options;
+  options.now = 1700000000;
+  auto analyzed = AnalyzeTexts({{"a.yaml", kOpen}}, options);
+  size_t witnesses = 0;
+  for (const Finding& finding : analyzed.result.findings) {
+    if (!finding.witness) continue;
+    ++witnesses;
+    CHECK_MESSAGE(!finding.witness->question.now, finding.message);
+  }
+  CHECK(witnesses > 0);
+}
+
 TEST_CASE("driver: the fingerprint is of code, object and field, not of lines or words") {
   auto fingerprints = [](const std::string& text) {
     auto analyzed = AnalyzeTexts({{"x.yaml", text}}, {});

@@ -153,13 +153,15 @@ class Checker {
       if (FirstJwtRule(site, &tokens) == nullptr) continue;
       for (int port : CalledHttpPorts(site)) places.push_back(PlaceOf(site, *tokens, port));
     }
-    ParallelFor(places.size(), [&](size_t i) {
-      Place& place = places[i];
-      const Workload& workload = place.site->workload();
-      place.is_open = reach_.Find(workload, place.port, place.open, Wanted::kAllowed).found();
-    });
-    for (const Place& place : places) {
-      if (place.is_open) CheckPort(place);
+    if (!places.empty()) AskingGateways();
+    std::vector<std::vector<Opening>> openings(places.size());
+    ParallelFor(places.size(), [&](size_t i) { openings[i] = OpeningsOf(places[i]); });
+    for (size_t i = 0; i < places.size(); ++i) {
+      const bool gateway = places[i].site->workload().mode == ProxyMode::kGateway;
+      for (Opening& opening : openings[i]) {
+        if (gateway && BehindAsks(opening.row)) continue;
+        Add(places[i], std::move(opening));
+      }
     }
     for (const auto& [key, gap] : gaps_) Report(gap);
   }
@@ -284,11 +286,16 @@ class Checker {
     int port = 0;
     Demands demands;
     Region open;  // what should not get through
-    bool is_open = false;
+  };
+
+  struct Opening {
+    RuleName rule{nullptr, 0};  // the ALLOW rule; null: none
+    bool narrow = false;        // the author named the paths, and nothing asks for tokens there
+    ExposureRow row;
   };
 
   Place PlaceOf(const Site& site, const RequestAuthentication& tokens, int port) {
-    Place place{&site, &tokens, port, DemandsOf(site), Region::All(), false};
+    Place place{&site, &tokens, port, DemandsOf(site), Region::All()};
     std::vector<Region> all = {Region::Not(Region::Is(Field::kToken)),
                                Region::Not(Excepted(place.demands))};
     if (site.workload().mode == ProxyMode::kGateway) {
@@ -301,28 +308,28 @@ class Checker {
     return place;
   }
 
-  void CheckPort(const Place& place) {
-    const Site& site = *place.site;
-    const int port = place.port;
-    const Demands& demands = place.demands;
-    const Region& open = place.open;
-    const bool gateway = site.workload().mode == ProxyMode::kGateway;
-    Exposure exposure = reach_.reasoner().ExposureOf(site.workload(), port, open);
+  // The ways in that should ask for a token and do not.
+  std::vector<Opening> OpeningsOf(const Place& place) const {
+    const Workload& workload = place.site->workload();
+    std::vector<Opening> openings;
+    if (!reach_.Find(workload, place.port, place.open, Wanted::kAllowed).found()) return openings;
+    Exposure exposure = reach_.reasoner().ExposureOf(workload, place.port, place.open);
     for (ExposureRow& row : exposure.rows) {
       if (!row.http || row.token || !row.example) continue;
-      if (gateway && BehindAsks(row)) continue;
-      RuleName opener{nullptr, 0};
-      bool narrow = false;
+      Opening opening;
       if (!row.rules.empty()) {
-        opener = PolicyOf(site, *row.rules.front());
-        if (opener.first == nullptr) continue;
-        Meant meant = WhatIsMeant(opener.first->rules[opener.second]);
+        opening.rule = PolicyOf(*place.site, *row.rules.front());
+        const auto& [policy, index] = opening.rule;
+        if (policy == nullptr) continue;
+        Meant meant = WhatIsMeant(policy->rules[index]);
         if (meant == Meant::kPublic) continue;
-        narrow = meant == Meant::kNarrow && !OverlapsDemand(site, port, opener, demands, open);
+        opening.narrow = meant == Meant::kNarrow && !OverlapsDemand(place, opening.rule);
       }
-      if (!IsAskedElsewhere(site, port, opener, demands, open, row)) continue;
-      Add(site, *place.tokens, port, opener, narrow, demands.any(), std::move(row));
+      if (!IsAskedElsewhere(place, opening.rule, row)) continue;
+      opening.row = std::move(row);
+      openings.push_back(std::move(opening));
     }
+    return openings;
   }
 
   static RuleName PolicyOf(const Site& site, const RbacPolicy& rule) {
@@ -341,56 +348,57 @@ class Checker {
   }
 
   // Whether a rule that asks for tokens is about the same hosts and paths.
-  bool OverlapsDemand(const Site& site, int port, const RuleName& opener, const Demands& demands,
-                      const Region& open) {
-    for (const auto& [policy, index] : demands.allow) {
-      Region both = Region::And({open, Of(opener), PlacesOf(*policy, policy->rules[index])});
-      if (reach_.reasoner().Find(site.workload(), port, both, Wanted::kAllowed).found())
-        return true;
+  bool OverlapsDemand(const Place& place, const RuleName& opener) const {
+    std::vector<Region> asked;
+    for (const auto& [policy, index] : place.demands.allow) {
+      asked.push_back(PlacesOf(*policy, policy->rules[index]));
     }
-    return false;
+    if (asked.empty()) return false;
+    return LetsIn(place, Region::And({place.open, Of(opener), Region::Or(std::move(asked))}));
+  }
+
+  bool LetsIn(const Place& place, const Region& region) const {
+    const Workload& workload = place.site->workload();
+    return reach_.reasoner().Find(workload, place.port, region, Wanted::kAllowed).found();
   }
 
   // Whether these are callers of whom tokens are asked: by another rule, or, where no rule asks for
   // any, those from outside.
-  bool IsAskedElsewhere(const Site& site, int port, const RuleName& opener, const Demands& demands,
-                        const Region& open, const ExposureRow& row) {
-    const Reasoner& reasoner = reach_.reasoner();
-    Region let_in = opener.first == nullptr ? open : Region::And({open, Of(opener)});
+  bool IsAskedElsewhere(const Place& place, const RuleName& opener, const ExposureRow& row) const {
+    const Demands& demands = place.demands;
+    Region let_in = opener.first == nullptr ? place.open : Region::And({place.open, Of(opener)});
+    std::vector<Region> asked;
     for (const auto* rules : {&demands.allow, &demands.deny}) {
       for (const auto& [policy, index] : *rules) {
-        Region callers = Region::And({let_in, CallersOf(*policy, policy->rules[index])});
-        if (reasoner.Find(site.workload(), port, callers, Wanted::kAllowed).found()) return true;
+        asked.push_back(CallersOf(*policy, policy->rules[index]));
       }
     }
-    if (demands.any()) return false;
-    if (site.workload().mode == ProxyMode::kGateway || row.peer != ExposureRow::Peer::kNamed) {
-      return true;
-    }
-    AskingGateways();
-    Region from_gateways = Region::And({let_in, Region::AnyOf(Field::kIdentity, *gateways_)});
-    return reasoner.Find(site.workload(), port, from_gateways, Wanted::kAllowed).found();
+    if (!asked.empty()) return LetsIn(place, Region::And({let_in, Region::Or(std::move(asked))}));
+    const bool gateway = place.site->workload().mode == ProxyMode::kGateway;
+    if (gateway || row.peer != ExposureRow::Peer::kNamed) return true;
+    return LetsIn(place, Region::And({let_in, Region::AnyOf(Field::kIdentity, *gateways_)}));
   }
 
-  void Add(const Site& site, const RequestAuthentication& tokens, int port, const RuleName& opener,
-           bool narrow, bool demanded, ExposureRow row) {
+  void Add(const Place& place, Opening opening) {
+    const auto& [policy, rule] = opening.rule;
     std::pair<const void*, size_t> key = {
-        opener.first != nullptr ? static_cast<const void*>(opener.first) : &tokens, opener.second};
+        policy != nullptr ? static_cast<const void*>(policy) : place.tokens, rule};
     auto [found, added] = gaps_.try_emplace(key);
     Gap& gap = found->second;
+    ExposureRow& row = opening.row;
     if (added) {
-      gap.tokens = &tokens;
-      gap.policy = opener.first;
-      gap.rule = opener.second;
-      gap.narrow = narrow;
-      gap.demanded = demanded;
-      gap.site = &site;
-      gap.port = port;
+      gap.tokens = place.tokens;
+      gap.policy = policy;
+      gap.rule = rule;
+      gap.narrow = opening.narrow;
+      gap.demanded = place.demands.any();
+      gap.site = place.site;
+      gap.port = place.port;
       gap.example = std::move(row.example);
     }
-    gap.narrow = gap.narrow && narrow;
-    if (std::find(gap.sites.begin(), gap.sites.end(), &site) == gap.sites.end()) {
-      gap.sites.push_back(&site);
+    gap.narrow = gap.narrow && opening.narrow;
+    if (std::find(gap.sites.begin(), gap.sites.end(), place.site) == gap.sites.end()) {
+      gap.sites.push_back(place.site);
     }
     std::string text = RowText(row);
     bool known = std::find(gap.rows.begin(), gap.rows.end(), text) != gap.rows.end();
