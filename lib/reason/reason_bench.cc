@@ -2,6 +2,7 @@
 //   reason_bench            one workload of growing policy sets
 //   reason_bench fleet N [L] N namespaces of ten workloads, each with its own set of 50 rules; only
 //                           the line that begins with L
+//   reason_bench write [N [wider]]  that fleet's manifests; wider: one rule of each set lets in more
 //   reason_bench answers N  what is answered about N such namespaces, to compare two builds
 //   reason_bench worst [C]  what is hard: many rules, one API, prefixes by suffixes, templates
 //                           (with a budget of C classes instead of the default)
