@@ -419,7 +419,7 @@ Json ProofsJson(const std::vector<Proof>& proofs) {
     bool refuted_one = proof.outcome == Proof::Outcome::kRefuted;
     entry.Set("code", refuted_one ? Json(kRule) : Json());
     entry.Set("location", LocationJson(proof.invariant->span));
-    entry.Set("witness", ExampleJson(proof.witness));
+    entry.Set("witness", ExampleJson(proof.witness ? &*proof.witness : nullptr));
     std::string reason = proof.reason.empty() ? proof.region : proof.reason;
     entry.Set("reason", reason.empty() ? Json() : Json(reason));
     list.Append(std::move(entry));

@@ -267,7 +267,7 @@ TEST_CASE("ambient: exposure has a row for each way in, and other ports") {
   CHECK(exposure.rows[1].from == std::vector<std::string>{"namespace b"});
   CHECK(exposure.rows[1].methods == std::vector<std::string>{"GET"});
   CHECK(exposure.rows[1].conditions.back() == "through waypoint a/wp (w.a.svc.cluster.local:80)");
-  for (const ExposureRow& row : exposure.rows) CHECK(row.example.has_value());
+  for (const ExposureRow& row : exposure.rows) CHECK(row.example != nullptr);
   const int other = reasoner.OtherPort(*loaded.workload);
   CHECK(other != 0);
   CHECK(reasoner.ExposureOf(*loaded.workload, other).rows.size() == 1);

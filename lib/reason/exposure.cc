@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <set>
 #include <tuple>
 #include <unordered_map>
@@ -419,7 +420,7 @@ Exposure Reasoner::Impl::ExposureOf(OpenPort* port, Expr where) const {
       } else {
         Answer answer = Show(&session, sure, 0, Authorizers::kAgree, false);
         if (answer.found()) {
-          row.example = std::move(answer.example);
+          row.example = std::make_shared<const Example>(*std::move(answer.example));
         } else if (exposure.reason.empty()) {
           exposure.reason = answer.reason;
         }

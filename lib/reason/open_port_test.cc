@@ -13,7 +13,7 @@
 namespace meshproof::open_port_test {
 namespace {
 
-std::string InWords(const std::optional<Example>& example) {
+std::string InWords(const auto& example) {
   if (!example) return "none";
   const Case& request = example->request;
   std::string text = request.from_workload + "|" + request.from_identity.value_or("-") + "|" +

@@ -224,7 +224,10 @@ Exposure Reasoner::ExposureOf(const Workload& workload, int port, const Region& 
   }
   if (made) return exposure;
   for (ExposureRow& row : exposure.rows) {
-    if (!impl_->Readdress(workload, port, &row.example)) return anew();
+    if (row.example == nullptr) continue;
+    std::optional<Example> own = *row.example;
+    if (!impl_->Readdress(workload, port, &own)) return anew();
+    row.example = std::make_shared<const Example>(*std::move(own));
   }
   return exposure;
 }

@@ -102,11 +102,11 @@ struct ExposureRow {
     std::string text;
     const RbacPolicy* rule = nullptr;
   };
-  std::vector<Exception> except;         // DENY rules that take away a part of it
-  std::vector<const RbacPolicy*> rules;  // ALLOW rules; empty: no ALLOW policy applies
-  const Route* route = nullptr;          // gateway
-  std::string destination;               // gateway: its cluster's host and port
-  std::optional<Example> example;
+  std::vector<Exception> except;           // DENY rules that take away a part of it
+  std::vector<const RbacPolicy*> rules;    // ALLOW rules; empty: no ALLOW policy applies
+  const Route* route = nullptr;            // gateway
+  std::string destination;                 // gateway: its cluster's host and port
+  std::shared_ptr<const Example> example;  // may be none
 };
 
 struct Exposure {

@@ -2,8 +2,8 @@
 //   reason_bench            one workload of growing policy sets
 //   reason_bench fleet N [L] N namespaces of ten workloads, each with its own set of 50 rules; only
 //                           the line that begins with L
-//   reason_bench write [N [wider]]  that fleet's manifests; wider: one rule of each set lets in more
-//   reason_bench answers N  what is answered about N such namespaces, to compare two builds
+//   reason_bench write [N [wider]]  that fleet's manifests; wider: one rule of each set lets in
+//   more reason_bench answers N  what is answered about N such namespaces, to compare two builds
 //   reason_bench worst [C]  what is hard: many rules, one API, prefixes by suffixes, templates
 //                           (with a budget of C classes instead of the default)
 
@@ -323,7 +323,7 @@ void Fleet(int namespaces, std::string_view only) {
 }
 
 // Answers as text.
-std::string TextOf(const std::optional<Example>& example) {
+std::string TextOf(const auto& example) {
   if (!example) return " -";
   const Case& request = example->request;
   const Verdict& verdict = example->verdict;
@@ -391,8 +391,8 @@ void Answers(int namespaces) {
     std::printf("diff %d %s\n", comparison.complete, comparison.reason.c_str());
     for (const auto* list : {&comparison.newly_allowed, &comparison.newly_refused}) {
       for (const Difference& one : *list) {
-        std::printf(" %s%s%s\n", one.region.c_str(), TextOf(one.old_example).c_str(),
-                    TextOf(one.new_example).c_str());
+        std::printf(" %s%s%s\n", one.region.c_str(), TextOf(&one.old_example).c_str(),
+                    TextOf(&one.new_example).c_str());
       }
     }
   }

@@ -255,7 +255,7 @@ void CheckExposure(const World& world, const Workload& workload, int port, size_
   CHECK(exposure.complete);
   std::vector<RowKey> got;
   for (const ExposureRow& row : exposure.rows) {
-    CHECK(row.example.has_value());
+    CHECK(row.example != nullptr);
     got.emplace_back(row.rules.empty() ? nullptr : row.rules.front(), row.http, row.peer, row.token,
                      row.except.size());
   }

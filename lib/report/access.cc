@@ -136,8 +136,8 @@ std::string CsvCell(const std::string& text) {
 
 }  // namespace
 
-Json ExampleJson(const std::optional<Example>& example) {
-  if (!example) return nullptr;
+Json ExampleJson(const Example* example) {
+  if (example == nullptr) return nullptr;
   Json out = Json::MakeObject();
   out.Set("request", CaseToJson(example->request));
   out.Set("verdict", VerdictJson(example->verdict));
@@ -177,7 +177,7 @@ Json AccessJson(const std::vector<PortAccess>& ports) {
       out.Set("rules", std::move(rules));
       out.Set("via", TextsJson(port.via));
       out.Set("destination", row.destination.empty() ? Json() : Json(row.destination));
-      out.Set("witness", ExampleJson(row.example));
+      out.Set("witness", ExampleJson(row.example.get()));
       rows.Append(std::move(out));
     }
     Json entry = Json::MakeObject();

@@ -22,7 +22,7 @@ struct PortAccess {
 };
 
 // The JSON object of one way in; `witness` included.
-Json ExampleJson(const std::optional<Example>& example);
+Json ExampleJson(const Example* example);
 // "GET orders.shop:80/api from ... -> allow 200".
 std::string ExampleText(const Example& example);
 

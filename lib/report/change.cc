@@ -38,7 +38,7 @@ std::string CauseText(const Verdict& verdict) {
 
 Json DifferenceJson(const Difference& difference) {
   Json out = Json::MakeObject({{"code", kRule}, {"region", difference.region}});
-  out.Set("witness", ExampleJson(difference.new_example));
+  out.Set("witness", ExampleJson(&difference.new_example));
   out.Set("old_verdict", VerdictJson(difference.old_example.verdict));
   out.Set("old", CauseJson(difference.old_example.verdict));
   out.Set("new", CauseJson(difference.new_example.verdict));

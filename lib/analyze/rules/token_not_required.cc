@@ -9,6 +9,7 @@
 // workload behind it, asks a token for.
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -183,7 +184,7 @@ class Checker {
     std::vector<std::string> rows;
     size_t more = 0;
     std::vector<const Route*> routes;
-    std::optional<Example> example;
+    std::shared_ptr<const Example> example;
     const Site* site = nullptr;
     int port = 0;
   };
