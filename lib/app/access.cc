@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <set>
 
 #include "app/input.h"
@@ -255,18 +256,26 @@ Exit RunAccess(const AccessOptions& options, const Host& host) {
   if (options.question != AccessOptions::Question::kWhoCan && !options.as) {
     name = TakeWorkload(&input_options.paths, host.files);
   }
-  auto input = LoadInput(input_options, settings.value(), host);
-  if (!input.ok()) return Fail(host, input.error());
-  World world(input.value().mesh, FromDumps(input.value()));
-  Reasoner reasoner(world, BudgetOf(settings.value()));
+  auto loaded = LoadInput(input_options, settings.value(), host);
+  if (!loaded.ok()) return Fail(host, loaded.error());
+  const auto input = std::make_shared<const Input>(loaded.Take());
+  const auto made_world = std::make_shared<const World>(input->mesh, FromDumps(*input));
+  const auto reasoner = std::make_shared<const Reasoner>(*made_world, BudgetOf(settings.value()));
+  Keep(host, input);
+  Keep(host, made_world);
+  Keep(host, reasoner);
+  const World& world = *made_world;
   Result<Plan> plan =
       options.question == AccessOptions::Question::kExposure ? PlanExposure(world, name)
       : options.question == AccessOptions::Question::kWhoCan ? PlanWhoCan(world, options)
                                                              : PlanWhatCan(world, options, name);
-  if (!plan.ok()) return Fail(host, WithNamelessDumps(plan.error(), input.value()));
+  if (!plan.ok()) return Fail(host, WithNamelessDumps(plan.error(), *input));
   // The other formats print none.
   const WithExamples examples = options.format == "json" ? WithExamples::kYes : WithExamples::kNo;
-  std::vector<PortAccess> answers = AnswerAll(reasoner, plan.value(), examples);
+  const auto made =
+      std::make_shared<const std::vector<PortAccess>>(AnswerAll(*reasoner, plan.value(), examples));
+  Keep(host, made);
+  const std::vector<PortAccess>& answers = *made;
   if (options.format == "json") {
     host.out << WriteJson(AccessJson(answers), 2) << "\n";
   } else if (options.format == "csv") {
@@ -276,7 +285,7 @@ Exit RunAccess(const AccessOptions& options, const Host& host) {
   } else {
     host.out << AccessText(answers, Style{host.colour});
   }
-  if (input.value().broken) return Exit::kUnusable;
+  if (input->broken) return Exit::kUnusable;
   bool sure = std::all_of(answers.begin(), answers.end(),
                           [](const PortAccess& access) { return access.exposure.complete; });
   return sure ? Exit::kOk : Exit::kUndetermined;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <set>
 
 #include "app/access.h"
@@ -225,11 +226,15 @@ class Comparer {
 Exit RunDiff(const DiffOptions& options, const Host& host) {
   auto settings = LoadSettings(host, options.input.config);
   if (!settings.ok()) return Fail(host, settings.error());
-  auto before = LoadVersion(options.old_path, options, settings.value(), host);
-  if (!before.ok()) return Fail(host, before.error());
-  auto after = LoadVersion(options.new_path, options, settings.value(), host);
-  if (!after.ok()) return Fail(host, after.error());
-  ChangeReport report = Comparer(before.value(), after.value()).Run();
+  auto old_version = LoadVersion(options.old_path, options, settings.value(), host);
+  if (!old_version.ok()) return Fail(host, old_version.error());
+  auto new_version = LoadVersion(options.new_path, options, settings.value(), host);
+  if (!new_version.ok()) return Fail(host, new_version.error());
+  const auto before = std::make_shared<const Version>(old_version.Take());
+  const auto after = std::make_shared<const Version>(new_version.Take());
+  Keep(host, before);
+  Keep(host, after);
+  ChangeReport report = Comparer(*before, *after).Run();
   if (options.format == "json") {
     host.out << WriteJson(ChangeJson(report), 2) << "\n";
   } else if (options.format == "markdown") {
@@ -239,7 +244,7 @@ Exit RunDiff(const DiffOptions& options, const Host& host) {
   } else {
     host.out << ChangeText(report, Style{host.colour});
   }
-  if (before.value().input.broken || after.value().input.broken) return Exit::kUnusable;
+  if (before->input.broken || after->input.broken) return Exit::kUnusable;
   if (!report.undetermined.empty()) return Exit::kUndetermined;
   bool fails = options.fail_on_new_access ? report.opens() : report.differs();
   return fails ? Exit::kRefused : Exit::kOk;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/parallel.h"
 #include "base/text.h"
 #include "report/parts.h"
 #include "report/request_text.h"
@@ -215,44 +216,52 @@ std::string ViaText(const std::vector<std::string>& via) {
 
 }  // namespace
 
+namespace {
+
+std::string PortText(const PortAccess& port, const Style& style) {
+  std::string out = style.Bold(PortTitle(port)) + Summary(port) + "\n";
+  if (!port.via.empty()) out += "  from outside by " + ViaText(port.via) + "\n";
+  const auto& rows = port.exposure.rows;
+  if (rows.empty() && port.exposure.complete) out += "  " + style.Good("nothing gets in") + "\n";
+  std::vector<std::array<std::string, 7>> table;
+  std::array<size_t, 7> width{};
+  std::array<bool, 7> shown{};  // a column that says nothing in any row is left out
+  for (const ExposureRow& row : rows) {
+    table.push_back(Cells(row));
+    for (size_t i = 0; i < width.size(); ++i) {
+      const std::string& cell = table.back()[i];
+      width[i] = std::max(width[i], cell.size());
+      shown[i] = shown[i] || (!cell.empty() && cell != "any");
+    }
+  }
+  auto line = [&](const auto& cells) {
+    std::string text = " ";
+    for (size_t i = 0; i < width.size(); ++i) {
+      if (!shown[i]) continue;
+      std::string cell(cells[i]);
+      cell.resize(std::max(width[i], std::string_view(kColumns[i]).size()), ' ');
+      text += " " + cell + " ";
+    }
+    while (text.ends_with(' ')) text.pop_back();
+    return text + "\n";
+  };
+  if (!table.empty()) out += style.Dim(line(kColumns));
+  for (const auto& cells : table) out += line(cells);
+  if (!port.exposure.complete) {
+    out += "  " + style.Unsure("not complete: ") + port.exposure.reason + "\n";
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string AccessText(const std::vector<PortAccess>& ports, const Style& style) {
+  constexpr size_t kAtOnce = 1024;
   std::string out;
-  for (const PortAccess& port : ports) {
-    if (!out.empty()) out += "\n";
-    out += style.Bold(PortTitle(port)) + Summary(port) + "\n";
-    if (!port.via.empty()) out += "  from outside by " + ViaText(port.via) + "\n";
-    const auto& rows = port.exposure.rows;
-    if (rows.empty() && port.exposure.complete) out += "  " + style.Good("nothing gets in") + "\n";
-    std::vector<std::array<std::string, 7>> table;
-    std::array<size_t, 7> width{};
-    for (const ExposureRow& row : rows) {
-      table.push_back(Cells(row));
-      for (size_t i = 0; i < width.size(); ++i) {
-        width[i] = std::max(width[i], table.back()[i].size());
-      }
-    }
-    // A column that says nothing in any row is left out.
-    auto shown = [&](size_t column) {
-      return std::any_of(table.begin(), table.end(), [&](const auto& cells) {
-        return !cells[column].empty() && cells[column] != "any";
-      });
-    };
-    auto line = [&](const auto& cells) {
-      std::string text = " ";
-      for (size_t i = 0; i < width.size(); ++i) {
-        if (!shown(i)) continue;
-        std::string cell(cells[i]);
-        cell.resize(std::max(width[i], std::string_view(kColumns[i]).size()), ' ');
-        text += " " + cell + " ";
-      }
-      while (text.ends_with(' ')) text.pop_back();
-      return text + "\n";
-    };
-    if (!table.empty()) out += style.Dim(line(kColumns));
-    for (const auto& cells : table) out += line(cells);
-    if (!port.exposure.complete) {
-      out += "  " + style.Unsure("not complete: ") + port.exposure.reason + "\n";
-    }
+  for (size_t begin = 0; begin < ports.size(); begin += kAtOnce) {
+    std::vector<std::string> texts(std::min(kAtOnce, ports.size() - begin));
+    ParallelFor(texts.size(), [&](size_t i) { texts[i] = PortText(ports[begin + i], style); });
+    for (const std::string& text : texts) out += (out.empty() ? "" : "\n") + text;
   }
   return out;
 }
