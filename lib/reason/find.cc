@@ -39,7 +39,7 @@ Answer Reasoner::Impl::FindAt(const PortModel::Side& at, const Region& region,
     answer.reason = port->reason;
     if (!port->built) return answer;
     Expr where = Asked(&port->model, inside);
-    Session& session = port->SessionFor({where});
+    Session& session = port->SessionFor({where}, where);
     return FindIn(&session, session.Track(where), wanted);
   });
 }

@@ -55,7 +55,7 @@ OpenPort::OpenPort(const PortModel::Side& at, const Budget& b, const Region* own
   if (!built) reason = model.reason();
 }
 
-Session& OpenPort::SessionFor(const std::vector<Expr>& sets) {
+Session& OpenPort::SessionFor(const std::vector<Expr>& sets, std::optional<Expr> within) {
   if (rules_ == nullptr && !has_region_) {
     rules_ = std::make_unique<Session>(&model, budget);
     rules_->Start();
@@ -67,7 +67,7 @@ Session& OpenPort::SessionFor(const std::vector<Expr>& sets) {
   }
   other_ = std::make_unique<Session>(&model, budget);
   for (Expr set : sets) other_->Track(set);
-  other_->Start();
+  other_->Start(within ? std::optional(other_->Track(*within)) : std::nullopt);
   return *other_;
 }
 

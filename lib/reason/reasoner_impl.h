@@ -31,7 +31,8 @@ struct OpenPort {
   OpenPort(const PortModel::Side& at, const Budget& budget, const Region* own);
 
   // The rules and `sets`, cut into slices; until the next call. To be called only where `built`.
-  Session& SessionFor(const std::vector<Expr>& sets);
+  // `within`: one of them, beside which nothing is asked about.
+  Session& SessionFor(const std::vector<Expr>& sets, std::optional<Expr> within = std::nullopt);
 
   Budget budget;
   PortModel model;

@@ -46,7 +46,7 @@ Session::Node Session::Answered(Expr expr, Authorizers answers) {
                                         : bdd.ForAll(node, authorizers_);
 }
 
-void Session::Start() {
+void Session::Start(std::optional<Set> within) {
   for (size_t chain = 0; chain < chains_.size(); ++chain) {
     Chain& own = chains_[chain];
     for (size_t rule = 0; rule < own.rules.size(); ++rule) {
@@ -59,7 +59,7 @@ void Session::Start() {
       uses_[set].push_back({chain, rule});
     }
   }
-  too_many_ = !slices.Cut(entry_limit_);
+  too_many_ = !slices.Cut(entry_limit_, within);
   if (too_many_) return;
   uses_.resize(std::max<size_t>(uses_.size(), slices.sets()));
   Group();
@@ -165,7 +165,9 @@ std::string Session::Generalize(const Chosen& chosen,
   Node cube = Bdd::kTrue;
   std::vector<Space::FieldId> fields = space.EssentialBeside(
       slices.path(), bdd.Diff(domain, found_at(chosen.slice)), chosen.point, &cube);
-  if (slices.path()) {
+  if (slices.path() && !slices.HaveAllPaths()) {
+    fields.insert(fields.begin(), *slices.path());
+  } else if (slices.path()) {
     Node inside = bdd.And(domain, cube);
     for (uint32_t slice = 0; slice < slices.count(); ++slice) {
       if (bdd.Diff(inside, found_at(slice)) == Bdd::kFalse) continue;

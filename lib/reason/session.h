@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,8 @@ class Session {
   // After Start only what `HasSlicesFor`.
   Set Track(Expr expr) { return slices.Track(space.ToNode(expr)); }
   bool HasSlicesFor(Expr expr) { return slices.Knows(space.ToNode(expr)); }
-  void Start();
+  // `within`: nothing else is asked about.
+  void Start(std::optional<Set> within = std::nullopt);
   bool spent() const { return bdd.exhausted() || too_many_; }
   // For loops that may take long; true: give up.
   bool Tick() {

@@ -25,8 +25,21 @@ Slices::Set Slices::Track(Node node) {
   return found->second;
 }
 
-bool Slices::Cut(size_t limit) {
+bool Slices::Cut(size_t limit, std::optional<Set> within) {
   size_t classes = path_ ? space_.ClassCount(*path_) : 1;
+  std::vector<bool> wanted(classes, true);
+  Node paths = Bdd::kTrue;
+  if (within && sets_[*within].asks_path) {
+    wanted.assign(classes, false);
+    space_.EachClass(*path_, sets_[*within].node, [&](uint32_t at, Node) {
+      wanted[at] = true;
+      return false;
+    });
+    paths = space_.bdd().Exists(
+        sets_[*within].node,
+        space_.VariablesOf([](const std::string& name) { return name != "path"; }));
+    all_paths_ = std::find(wanted.begin(), wanted.end(), false) == wanted.end();
+  }
   // How many entries each class has, then the entries class by class.
   struct Seen {
     uint32_t path = 0;
@@ -37,7 +50,8 @@ bool Slices::Cut(size_t limit) {
   for (Set set = 0; set < sets_.size(); ++set) {
     if (!sets_[set].asks_path) continue;
     size_t before = seen.size();
-    bool stopped = space_.EachClass(*path_, sets_[set].node, [&](uint32_t at, Node rest) {
+    const Node node = space_.bdd().And(sets_[set].node, paths);
+    bool stopped = space_.EachClass(*path_, node, [&](uint32_t at, Node rest) {
       seen.push_back({at, {set, rest}});
       ++ends[at + 1];
       return seen.size() > limit;
@@ -57,6 +71,7 @@ bool Slices::Cut(size_t limit) {
                    [&](uint32_t a, uint32_t b) { return rank_of(a) < rank_of(b); });
   std::unordered_multimap<uint64_t, uint32_t> by_hash;
   for (uint32_t at : order) {
+    if (!wanted[at]) continue;
     const Entry* begin = sorted.data() + ends[at];
     const Entry* end = sorted.data() + ends[at + 1];
     uint64_t hash = 0x9E3779B97F4A7C15ULL;

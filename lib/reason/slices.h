@@ -38,8 +38,10 @@ class Slices {
   bool Knows(Node node) const {
     return known_.count(node) != 0 || !path_ || !space_.AsksAbout(*path_, node);
   }
-  // False: there would be more entries than `limit`.
-  bool Cut(size_t limit);
+  // False: there would be more entries than `limit`. With `within` there are slices only where
+  // something is left of that set.
+  bool Cut(size_t limit, std::optional<Set> within = std::nullopt);
+  bool HaveAllPaths() const { return all_paths_; }
 
   size_t sets() const { return sets_.size(); }
   uint32_t count() const { return static_cast<uint32_t>(slices_.size()); }
@@ -88,6 +90,7 @@ class Slices {
   std::vector<Tracked> sets_;
   std::vector<Slice> slices_;
   std::vector<Entry> entries_;
+  bool all_paths_ = true;
 };
 
 }  // namespace meshproof

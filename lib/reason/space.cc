@@ -645,10 +645,12 @@ Space::Node Space::ToNode(Expr expr) {
     case Op::kConstant:
       node = own.a;
       break;
-    case Op::kAnd:
-      node = ToNode(own.a);
-      if (node != Bdd::kFalse) node = bdd_->And(node, ToNode(own.b));
+    case Op::kAnd: {
+      std::vector<Expr> left_out;
+      node = AndOf(expr, Bdd::kTrue, &left_out);
+      for (Expr one : left_out) node = Without(node, one);
       break;
+    }
     case Op::kOr:
       node = ToNode(own.a);
       if (node != Bdd::kTrue) node = bdd_->Or(node, ToNode(own.b));
@@ -662,6 +664,28 @@ Space::Node Space::ToNode(Expr expr) {
   }
   if (!bdd_->exhausted()) nodes_[expr] = node;
   return node;
+}
+
+// Of what has to hold together, "none of these" comes last: what all of a list of rules say at once
+// is a large diagram, what a narrow set shares with each of them is not.
+Space::Node Space::AndOf(Expr expr, Node node, std::vector<Expr>* left_out) {
+  const ExprNode own = exprs_[expr];
+  if (node == Bdd::kFalse) return node;
+  if (own.op == Op::kAnd && !nodes_[expr]) {
+    return AndOf(own.b, AndOf(own.a, node, left_out), left_out);
+  }
+  if (own.op == Op::kNot && !nodes_[expr] && exprs_[own.a].op == Op::kOr) {
+    left_out->push_back(own.a);
+    return node;
+  }
+  return bdd_->And(node, ToNode(expr));
+}
+
+Space::Node Space::Without(Node node, Expr any) {
+  if (node == Bdd::kFalse) return node;
+  const ExprNode own = exprs_[any];
+  if (own.op != Op::kOr || nodes_[any]) return bdd_->Diff(node, ToNode(any));
+  return Without(Without(node, own.a), own.b);
 }
 
 // The cheapest way down from a node: the cost of a class is its rank, fields

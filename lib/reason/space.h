@@ -232,6 +232,8 @@ class Space {
   Node FeasiblePairs(const Field& field);
   Node MembersIn(const Block& block, const std::vector<uint32_t>& members, uint32_t bit,
                  uint32_t low);
+  Node AndOf(Expr expr, Node node, std::vector<Expr>* left_out);
+  Node Without(Node node, Expr any);
   Node Leaf(const ExprNode& expr);
   Node SameClassNode(const Field& a, const Field& b);
   uint32_t FieldOfVariable(uint32_t variable) const { return field_of_variable_[variable]; }
