@@ -233,6 +233,62 @@ TEST_CASE("a dump that lacks its bootstrap is named by the user, or by its certi
   CHECK(Run({"jwt", "d/t1.jwt", "--dump", "d/istioctl-listeners.json"}, files).status != 2);
 }
 
+// The admin interface's answer to `?resource=` or `?mask=`: one section.
+std::string SectionOf(const MemoryFiles& files, const std::string& type) {
+  auto dump = ParseJson(Text(files, "d/config_dump.json"));
+  REQUIRE(dump.ok());
+  for (const Json& section : dump.value().Find("configs")->as_array()) {
+    if (!Contains(section.Find("@type")->as_string(), type)) continue;
+    Json all = Json::MakeArray();
+    all.Append(section);
+    return WriteJson(Json::MakeObject({{"configs", std::move(all)}}));
+  }
+  return "";
+}
+
+TEST_CASE("sections of the admin interface's dump are joined") {
+  MemoryFiles files = FilesOf(DumpsFolder() / "022-shop.front");
+  files.Put("s/listeners.json", SectionOf(files, "ListenersConfigDump"));
+  files.Put("s/bootstrap.json", SectionOf(files, "BootstrapConfigDump"));
+  const std::vector<std::string> question = {"can",      "--from",          "outside",
+                                             "--to",     "shop/front:8080", "--path",
+                                             "/nothing", "--source-ip",     "203.0.113.9"};
+  auto ask = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = question;
+    words.insert(words.end(), more.begin(), more.end());
+    return Run(words, files);
+  };
+  const Ran whole = ask({"d/config_dump.json"});
+  const Ran joined = ask({"--dump", "s/listeners.json", "--dump", "s/bootstrap.json"});
+  CHECK(joined.status == 1);
+  CHECK(joined.err.empty());
+  CHECK(FirstLine(joined) == FirstLine(whole));
+  // Of another folder it may be another proxy's.
+  files.Put("t/bootstrap.json", Text(files, "s/bootstrap.json"));
+  CHECK(ask({"--dump", "s/listeners.json", "--dump", "t/bootstrap.json"}).status == 2);
+  // Whole dumps are never joined with anything.
+  CHECK(FirstLine(ask({"--dump", "d/config_dump.json", "--dump", "d/istioctl-routes.json"})) ==
+        FirstLine(whole));
+}
+
+TEST_CASE("what is in a file that says nothing of a proxy") {
+  MemoryFiles files;
+  files.Put("ecds.json",
+            R"([{"@type":"type.googleapis.com/envoy.admin.v3.EcdsConfigDump","ecdsFilters":[
+                {"ecdsFilter":{"name":"a","typedConfig":{"@type":"type.googleapis.com/b.C"}}}]}])");
+  const Ran ran = Run({"compile", "--from-dump", "ecds.json"}, files);
+  CHECK(ran.status == 2);
+  CHECK_MESSAGE(Contains(ran.err, "filters of ECDS alone say nothing of a proxy"), ran.err);
+  // The second one of a list stands where it begins.
+  MemoryFiles two = FilesOf(DumpsFolder() / "022-shop.front");
+  const std::string one = Text(two, "d/config_dump.json");
+  two.Put("list.json", one + "\n" + one);
+  const Ran drift = Run({"drift", "--dump", "list.json", "--format", "json"}, two);
+  auto json = ParseJson(drift.out);
+  REQUIRE(json.ok());
+  CHECK(json.value().Find("proxies")->as_array().size() == 2);
+}
+
 TEST_CASE("dumps that cannot be used") {
   MemoryFiles files;
   files.Put("a.json", "{}");

@@ -105,9 +105,28 @@ void AddServices(const WaypointMatcher& matcher, DumpedWaypoint* waypoint) {
   }
 }
 
-Diagnostic NothingIn(Span span) {
-  return {
-      Severity::kError, Trouble::kUnreadable, "nothing of a proxy's dump is in it", span, "", {}};
+// Where a dump begins: the first one of a file with the file.
+Span StartOf(const Parts& parts, bool first, const SourceFile* file) {
+  if (first || parts.pieces.empty()) return {file, 0, 0};
+  const Piece& piece = parts.pieces.front();
+  if (piece.node != nullptr) return {file, piece.node->begin, piece.node->begin};
+  return {file, piece.begin, piece.begin};
+}
+
+Diagnostic NothingIn(Span span, const char* what = "nothing of a proxy's dump is in it") {
+  return {Severity::kError, Trouble::kUnreadable, what, span, "", {}};
+}
+
+// Of a file that says nothing of a proxy: what it holds all the same.
+const char* WhatIsIn(const std::vector<DumpSource>& sources) {
+  for (const DumpSource& source : sources) {
+    for (const Piece& piece : source.parts.pieces) {
+      if (piece.kind == PieceKind::kEcds) {
+        return "filters of ECDS alone say nothing of a proxy: put its listeners beside them";
+      }
+    }
+  }
+  return "nothing of a proxy's dump is in it";
 }
 
 }  // namespace
@@ -137,15 +156,18 @@ struct DumpReader::Impl {
     dumps.files.push_back(file);
     std::string folder = FolderOf(file->name());
     ReadContext context(nullptr);
+    bool first = true;
     for (Parts& parts : collected.parts) {
-      // What istioctl prints of one proxy comes in several files.
-      Slot* slot = collected.whole ? nullptr : PartialOf(folder, parts);
+      // What istioctl prints of one proxy comes in several files, as does what the admin interface
+      // says of one resource (`?resource=`).
+      const bool whole = collected.whole && (parts.cut || SaysItself(parts));
+      Slot* slot = whole ? nullptr : PartialOf(folder, parts);
       if (slot == nullptr) {
         slot = &slots.emplace_back();
         slot->proxy = NewProxy();
         slot->folder = folder;
         slot->owner = owner;
-        slot->whole = collected.whole;
+        slot->whole = whole;
       }
       if (parts.cut && !parts.sections.empty()) {
         slot->lost_listeners |= parts.sections.back() == Section::kListeners;
@@ -161,7 +183,8 @@ struct DumpReader::Impl {
       for (auto& label : facts.labels) slot->labels.push_back(std::move(label));
       ProxyDump& proxy = slot->proxy;
       proxy.file += (proxy.file.empty() ? "" : ", ") + file->name();
-      if (!proxy.span) proxy.span = {file.get(), 0, 0};
+      if (!proxy.span) proxy.span = StartOf(slot->sources.back().parts, first, file.get());
+      first = false;
       proxy.config->files.push_back(file);
       if (!owner.second.empty()) TakeOwner(slot);
     }
@@ -230,6 +253,16 @@ struct DumpReader::Impl {
     slot->proxy.config->workload = only->name;
     slot->proxy.service_account = only->service_account;
     slot->proxy.named_by_certificate = true;
+  }
+
+  // Whether it holds whose it is and whom it lets in.
+  static bool SaysItself(const Parts& parts) {
+    bool node = false, listeners = false;
+    for (const Piece& piece : parts.pieces) {
+      node |= piece.kind == PieceKind::kBootstrap;
+      listeners |= SectionOf(piece.kind) == Section::kListeners;
+    }
+    return node && listeners;
   }
 
   // The partial proxy of this folder that does not have these sections yet.
@@ -416,7 +449,7 @@ Dumps DumpReader::Finish(const std::shared_ptr<const Mesh>& mesh) {
                                             {}});
       }
       if (proxy.opaque.empty() && proxy.endpoints == 0) {
-        impl_->dumps.diagnostics.push_back(NothingIn(proxy.span));
+        impl_->dumps.diagnostics.push_back(NothingIn(proxy.span, WhatIsIn(slot.sources)));
       }
       continue;
     }
