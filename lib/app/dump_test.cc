@@ -123,6 +123,24 @@ TEST_CASE("tokens and logs are judged by a dump alone") {
   CHECK(explained.status == 0);
   CHECK(Contains(explained.out, "istio-system/ap-3"));
   CHECK(Contains(explained.out, "d/config_dump.json:"));
+  // What only manifests could say is not said of a dump.
+  const std::string fields =
+      " - \"-\" 0 19 0 - \"-\" \"curl\" \"0f1e2d3c\" \"front.shop\" \"-\" inbound|8080|| - "
+      "10.244.0.8:8080 203.0.113.9:41000 - default\n";
+  const std::string start = "[2026-03-01T10:00:00.000Z] \"GET /x HTTP/1.1\" ";
+  files.Put("b.log",
+            start + "403 - rbac_access_denied_matched_policy[none]" + fields + start +
+                "401 - jwt_authn_access_denied{Jwt_issuer_is_not_configured}" + fields +
+                "[2026-03-01T10:00:00.000Z] \"- - -\" 0 NR filter_chain_not_found - \"-\" 0 0 0 - "
+                "\"-\" \"-\" \"-\" \"-\" \"-\" - - 10.244.0.8:8080 203.0.113.9:41000 - -\n");
+  Ran by_dump = Run({"explain-log", "b.log", "--dump", "d/config_dump.json"}, files);
+  CHECK_MESSAGE(!Contains(by_dump.out, "in the input"), by_dump.out);
+  CHECK(Contains(by_dump.out, "by the dump it is answered otherwise"));
+  CHECK(Contains(by_dump.out, "by the dump plaintext is taken there"));
+  Ran changed = Run({"replay", "b.log", "--dump", "d/config_dump.json"}, files);
+  CHECK(changed.status == 3);
+  CHECK_MESSAGE(Contains(changed.out, "1x  refused otherwise"), changed.out);
+  CHECK_MESSAGE(Contains(changed.out, "does not say what the client would have sent"), changed.out);
   Ran drafted = Run({"test", "--record", "a.log", "--dump", "d/config_dump.json"}, files);
   CHECK(drafted.status == 0);
   CHECK(Contains(drafted.out, "- d/config_dump.json"));
