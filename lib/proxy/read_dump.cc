@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <set>
 
 #include "base/text.h"
 #include "proxy/dump_certificates.h"
@@ -440,7 +441,9 @@ Dumps DumpReader::Finish(const std::shared_ptr<const Mesh>& mesh) {
     bool nothing = !proxy.has_bootstrap && !proxy.has_listeners && !proxy.has_routes &&
                    !proxy.has_clusters && !proxy.has_secrets;
     if (nothing) {
+      std::set<std::string> said;
       for (const DumpOpaque& part : proxy.opaque) {
+        if (!said.insert(part.what).second) continue;
         impl_->dumps.diagnostics.push_back({Severity::kError,
                                             Trouble::kUnreadable,
                                             "no part of a proxy's dump that is known: " + part.what,
