@@ -213,6 +213,25 @@ TEST_CASE("a dump that lacks its bootstrap is named by the user, or by its certi
   CHECK(FirstLine(named) == FirstLine(whole));
   CHECK_MESSAGE(named.err.empty(), named.err);
 
+  // What kind of proxy it is its listeners tell; whose account it has nothing does.
+  MemoryFiles gateway = FilesOf(DumpsFolder() / "000-istio-system.istio-ingressgateway");
+  const std::string owner = "istio-system/istio-ingressgateway=";
+  auto exposed = [&](const std::vector<std::string>& dumps) {
+    std::vector<std::string> words = {"exposure"};
+    for (const std::string& dump : dumps) words.insert(words.end(), {"--dump", dump});
+    return Run(words, gateway);
+  };
+  const Ran by_owner =
+      exposed({owner + "d/istioctl-listeners.json", owner + "d/istioctl-routes.json"});
+  CHECK(by_owner.out == exposed({"d/config_dump.json"}).out);
+  CHECK_MESSAGE(Contains(by_owner.out, "istio-system/istio-ingressgateway:8080"), by_owner.out);
+  const Ran described = Run({"describe", "istio-system/istio-ingressgateway", "--dump",
+                             owner + "d/istioctl-listeners.json"},
+                            gateway);
+  CHECK_MESSAGE(Contains(described.out, "identity  not known: the dump does not say"),
+                described.out);
+  CHECK(Contains(described.out, "  gateway (a dump says so)"));
+
   // Nobody says it: no answer is made up, and the file is named.
   const Ran nobody = AskLists(files, "", 4);
   CHECK(nobody.status == 2);

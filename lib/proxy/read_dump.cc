@@ -220,7 +220,7 @@ struct DumpReader::Impl {
     std::vector<Diagnostic> unused;
     ReadRest(slot->sources, {&context, &scratch, &none, &unused});
     ProxyConfig& config = *slot->proxy.config;
-    if (!slot->mode_known && scratch.has_listeners) {
+    if (!slot->mode_known && slot->proxy.has_listeners) {
       config.mode = ModeOf(*scratch.config);
       slot->mode_known = true;
     }
