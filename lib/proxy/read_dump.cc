@@ -32,7 +32,7 @@ bool HasListener(const ProxyConfig& config, std::string_view name) {
                      [&](const Listener& listener) { return listener.name == name; });
 }
 
-ProxyMode ModeOf(const ProxyConfig& config) {
+ProxyMode ModeByListeners(const ProxyConfig& config) {
   if (HasListener(config, "virtualInbound")) return ProxyMode::kSidecar;
   return HasListener(config, "main_internal") || HasListener(config, "connect_terminate")
              ? ProxyMode::kWaypoint
@@ -221,7 +221,7 @@ struct DumpReader::Impl {
     ReadRest(slot->sources, {&context, &scratch, &none, &unused});
     ProxyConfig& config = *slot->proxy.config;
     if (!slot->mode_known && slot->proxy.has_listeners) {
-      config.mode = ModeOf(*scratch.config);
+      config.mode = ModeByListeners(*scratch.config);
       slot->mode_known = true;
     }
     return IdentityOf(scratch);
@@ -289,7 +289,7 @@ struct DumpReader::Impl {
     ProxyDump& proxy = slot->proxy;
     ProxyConfig& config = *proxy.config;
     if (!slot->mode_known) {
-      config.mode = ModeOf(config);
+      config.mode = ModeByListeners(config);
     }
     proxy.labels = Labels(slot->labels.begin(), slot->labels.end());
     SortListeners(&config);

@@ -68,7 +68,7 @@ size_t CountOf(const LogSummary& summary) {
   return count;
 }
 
-std::string ChangeText(const ReplayChange& change, const Style& style) {
+std::string ReplayChangeText(const ReplayChange& change, const Style& style) {
   const bool was = change.was.outcome == Outcome::kAllow;
   const bool would = change.would.outcome == Outcome::kAllow;
   if (was == would) return style.Unsure(would ? "routed otherwise" : "refused otherwise");
@@ -139,7 +139,7 @@ std::string ReplayText(const std::string& file, const ReplaySummary& summary, co
   for (const auto& change : summary.changes) {
     bool opens = change.would.outcome == Outcome::kAllow;
     out += "\n" + style.Bold(std::to_string(change.count) + "x") + "  " +
-           ChangeText(change, style) +
+           ReplayChangeText(change, style) +
            style.Dim("  first in line " + std::to_string(change.first_line)) + "\n";
     out += "  " + Printable(QuestionText(change.request)) + "\n";
     out += "  was    " + Printable(AnswerText(change.was)) + "\n";
