@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "proxy/dump_certificates.h"
 #include "proxy/dump_fields.h"
+#include "proxy/dump_input.h"
 
 namespace meshproof {
 namespace {
@@ -93,7 +94,10 @@ void FindCertificateDrift(const DriftInput& input, size_t index, const Workload*
     const DumpCertificate& leaf = certificates.front();
     const Holder holder = HolderOf(input, index);
     CheckLife(input, holder, secret.name, secret.span, leaf, out);
-    bool own = secret.name == "default" && workload != nullptr && !workload->identity.empty();
+    // A made pod of a dump that names no service account has a default that nobody chose.
+    const bool chosen =
+        workload != nullptr && (!dump.service_account.empty() || !IsFromDump(*workload));
+    bool own = secret.name == "default" && chosen && !workload->identity.empty();
     if (!own || leaf.uris == std::vector<std::string>{workload->identity}) continue;
     Add(holder, secret.span, "identity",
         "the proxy of " + WhoOf(dump) + " shows " +

@@ -10,6 +10,7 @@
 #include "app/input.h"
 #include "base/parallel.h"
 #include "base/text.h"
+#include "mesh/workload_name.h"
 #include "proxy/ztunnel.h"
 #include "reason/ask_all.h"
 #include "reason/proxy_key.h"
@@ -120,6 +121,14 @@ Result<Plan> PlanWhoCan(const World& world, const AccessOptions& options) {
       if (target != 0) plan.targets.push_back({&workload, {target}, Region::And(all)});
     }
     return plan;
+  }
+  if (service != nullptr) {
+    std::string waypoint;
+    if (const Waypoint* before = mesh.WaypointFor(*service).waypoint) {
+      waypoint = "; of its waypoint " + before->gateway->meta.ns + "/" +
+                 std::string(before->gateway->meta.name) + " alone `can` asks";
+    }
+    return Error{"what stands behind " + service->host + " is not in the input" + waypoint};
   }
   // A name that only gateways know.
   all.push_back(Region::Is(Region::Field::kHost, host));
@@ -239,6 +248,19 @@ std::vector<PortAccess> AnswerAll(const Reasoner& reasoner, const Plan& plan,
   return answers;
 }
 
+// Of a waypoint and of a gateway without servers no port is asked: that nothing is printed would be
+// read as that nothing gets in.
+void NoteUnanswered(const Plan& plan, const Host& host) {
+  for (const Target& target : plan.targets) {
+    const Workload& workload = *target.workload;
+    host.err << "note: " << NameOf(workload)
+             << (workload.mode == ProxyMode::kWaypoint
+                     ? " is a waypoint: what it lets through is said of the workloads behind it"
+                     : " listens on no port that the input tells of")
+             << "\n";
+  }
+}
+
 }  // namespace
 
 Budget BudgetOf(const Settings& settings) {
@@ -276,6 +298,8 @@ Exit RunAccess(const AccessOptions& options, const Host& host) {
       std::make_shared<const std::vector<PortAccess>>(AnswerAll(*reasoner, plan.value(), examples));
   Keep(host, made);
   const std::vector<PortAccess>& answers = *made;
+  const bool exposure = options.question == AccessOptions::Question::kExposure;
+  if (exposure && answers.empty()) NoteUnanswered(plan.value(), host);
   if (options.format == "json") {
     host.out << WriteJson(AccessJson(answers), 2) << "\n";
   } else if (options.format == "csv") {

@@ -20,6 +20,15 @@ void KeepToDump(const std::string& files, Description* description) {
   description->ambient.reset();
 }
 
+// Whether a dump names the service account of a workload that no manifest has.
+bool SaysAccount(const Dumps& dumps, const Workload& workload) {
+  for (const ProxyDump& dump : dumps.proxies) {
+    if (dump.config->ns != workload.ns || dump.config->workload != workload.name) continue;
+    return !dump.service_account.empty();
+  }
+  return workload.mode != ProxyMode::kNone;
+}
+
 Result<Description> DescribeNamed(const Input& input, const std::string& text) {
   const Mesh& mesh = *input.mesh;
   auto name = ParseWorkloadName(text);
@@ -29,6 +38,7 @@ Result<Description> DescribeNamed(const Input& input, const std::string& text) {
   Description description = Describe(mesh, *workload.value(), FromDumps(input).ztunnel);
   if (IsFromDump(*workload.value()) && workload.value()->mode != ProxyMode::kAmbient) {
     KeepToDump(DumpFiles(*input.dumps), &description);
+    description.identity_known = SaysAccount(*input.dumps, *workload.value());
     return description;
   }
   if (description.ztunnel != nullptr && workload.value()->mode == ProxyMode::kAmbient) {

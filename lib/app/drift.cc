@@ -163,6 +163,7 @@ Exit RunDrift(const DriftOptions& options, const Host& host) {
     }
     for (const ProxyDump& dump : input.value().dumps->proxies) {
       std::string reason = NotCompared(dump, *input.value().mesh);
+      if (dump.config->workload.empty()) continue;  // said already
       if (!reason.empty()) {
         host.err << dump.file << ": note: not compared with manifests: " << reason << "\n";
       } else if (std::string unseen = NotSeen(dump); !unseen.empty()) {

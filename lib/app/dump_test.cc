@@ -123,6 +123,24 @@ TEST_CASE("tokens and logs are judged by a dump alone") {
   CHECK(explained.status == 0);
   CHECK(Contains(explained.out, "istio-system/ap-3"));
   CHECK(Contains(explained.out, "d/config_dump.json:"));
+  // What only manifests could say is not said of a dump.
+  const std::string fields =
+      " - \"-\" 0 19 0 - \"-\" \"curl\" \"0f1e2d3c\" \"front.shop\" \"-\" inbound|8080|| - "
+      "10.244.0.8:8080 203.0.113.9:41000 - default\n";
+  const std::string start = "[2026-03-01T10:00:00.000Z] \"GET /x HTTP/1.1\" ";
+  files.Put("b.log",
+            start + "403 - rbac_access_denied_matched_policy[none]" + fields + start +
+                "401 - jwt_authn_access_denied{Jwt_issuer_is_not_configured}" + fields +
+                "[2026-03-01T10:00:00.000Z] \"- - -\" 0 NR filter_chain_not_found - \"-\" 0 0 0 - "
+                "\"-\" \"-\" \"-\" \"-\" \"-\" - - 10.244.0.8:8080 203.0.113.9:41000 - -\n");
+  Ran by_dump = Run({"explain-log", "b.log", "--dump", "d/config_dump.json"}, files);
+  CHECK_MESSAGE(!Contains(by_dump.out, "in the input"), by_dump.out);
+  CHECK(Contains(by_dump.out, "by the dump it is answered otherwise"));
+  CHECK(Contains(by_dump.out, "by the dump plaintext is taken there"));
+  Ran changed = Run({"replay", "b.log", "--dump", "d/config_dump.json"}, files);
+  CHECK(changed.status == 3);
+  CHECK_MESSAGE(Contains(changed.out, "1x  refused otherwise"), changed.out);
+  CHECK_MESSAGE(Contains(changed.out, "does not say what the client would have sent"), changed.out);
   Ran drafted = Run({"test", "--record", "a.log", "--dump", "d/config_dump.json"}, files);
   CHECK(drafted.status == 0);
   CHECK(Contains(drafted.out, "- d/config_dump.json"));
@@ -195,6 +213,25 @@ TEST_CASE("a dump that lacks its bootstrap is named by the user, or by its certi
   CHECK(FirstLine(named) == FirstLine(whole));
   CHECK_MESSAGE(named.err.empty(), named.err);
 
+  // What kind of proxy it is its listeners tell; whose account it has nothing does.
+  MemoryFiles gateway = FilesOf(DumpsFolder() / "000-istio-system.istio-ingressgateway");
+  const std::string owner = "istio-system/istio-ingressgateway=";
+  auto exposed = [&](const std::vector<std::string>& dumps) {
+    std::vector<std::string> words = {"exposure"};
+    for (const std::string& dump : dumps) words.insert(words.end(), {"--dump", dump});
+    return Run(words, gateway);
+  };
+  const Ran by_owner =
+      exposed({owner + "d/istioctl-listeners.json", owner + "d/istioctl-routes.json"});
+  CHECK(by_owner.out == exposed({"d/config_dump.json"}).out);
+  CHECK_MESSAGE(Contains(by_owner.out, "istio-system/istio-ingressgateway:8080"), by_owner.out);
+  const Ran described = Run({"describe", "istio-system/istio-ingressgateway", "--dump",
+                             owner + "d/istioctl-listeners.json"},
+                            gateway);
+  CHECK_MESSAGE(Contains(described.out, "identity  not known: the dump does not say"),
+                described.out);
+  CHECK(Contains(described.out, "  gateway (a dump says so)"));
+
   // Nobody says it: no answer is made up, and the file is named.
   const Ran nobody = AskLists(files, "", 4);
   CHECK(nobody.status == 2);
@@ -231,6 +268,62 @@ TEST_CASE("a dump that lacks its bootstrap is named by the user, or by its certi
   CHECK(Run({"drift", "mesh.yaml", "--dump", "d/istioctl-listeners.json"}, files).status == 2);
   // Whoever's it is.
   CHECK(Run({"jwt", "d/t1.jwt", "--dump", "d/istioctl-listeners.json"}, files).status != 2);
+}
+
+// The admin interface's answer to `?resource=` or `?mask=`: one section.
+std::string SectionOf(const MemoryFiles& files, const std::string& type) {
+  auto dump = ParseJson(Text(files, "d/config_dump.json"));
+  REQUIRE(dump.ok());
+  for (const Json& section : dump.value().Find("configs")->as_array()) {
+    if (!Contains(section.Find("@type")->as_string(), type)) continue;
+    Json all = Json::MakeArray();
+    all.Append(section);
+    return WriteJson(Json::MakeObject({{"configs", std::move(all)}}));
+  }
+  return "";
+}
+
+TEST_CASE("sections of the admin interface's dump are joined") {
+  MemoryFiles files = FilesOf(DumpsFolder() / "022-shop.front");
+  files.Put("s/listeners.json", SectionOf(files, "ListenersConfigDump"));
+  files.Put("s/bootstrap.json", SectionOf(files, "BootstrapConfigDump"));
+  const std::vector<std::string> question = {"can",      "--from",          "outside",
+                                             "--to",     "shop/front:8080", "--path",
+                                             "/nothing", "--source-ip",     "203.0.113.9"};
+  auto ask = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = question;
+    words.insert(words.end(), more.begin(), more.end());
+    return Run(words, files);
+  };
+  const Ran whole = ask({"d/config_dump.json"});
+  const Ran joined = ask({"--dump", "s/listeners.json", "--dump", "s/bootstrap.json"});
+  CHECK(joined.status == 1);
+  CHECK(joined.err.empty());
+  CHECK(FirstLine(joined) == FirstLine(whole));
+  // Of another folder it may be another proxy's.
+  files.Put("t/bootstrap.json", Text(files, "s/bootstrap.json"));
+  CHECK(ask({"--dump", "s/listeners.json", "--dump", "t/bootstrap.json"}).status == 2);
+  // Whole dumps are never joined with anything.
+  CHECK(FirstLine(ask({"--dump", "d/config_dump.json", "--dump", "d/istioctl-routes.json"})) ==
+        FirstLine(whole));
+}
+
+TEST_CASE("what is in a file that says nothing of a proxy") {
+  MemoryFiles files;
+  files.Put("ecds.json",
+            R"([{"@type":"type.googleapis.com/envoy.admin.v3.EcdsConfigDump","ecdsFilters":[
+                {"ecdsFilter":{"name":"a","typedConfig":{"@type":"type.googleapis.com/b.C"}}}]}])");
+  const Ran ran = Run({"compile", "--from-dump", "ecds.json"}, files);
+  CHECK(ran.status == 2);
+  CHECK_MESSAGE(Contains(ran.err, "filters of ECDS alone say nothing of a proxy"), ran.err);
+  // The second one of a list stands where it begins.
+  MemoryFiles two = FilesOf(DumpsFolder() / "022-shop.front");
+  const std::string one = Text(two, "d/config_dump.json");
+  two.Put("list.json", one + "\n" + one);
+  const Ran drift = Run({"drift", "--dump", "list.json", "--format", "json"}, two);
+  auto json = ParseJson(drift.out);
+  REQUIRE(json.ok());
+  CHECK(json.value().Find("proxies")->as_array().size() == 2);
 }
 
 TEST_CASE("dumps that cannot be used") {

@@ -174,12 +174,10 @@ std::shared_ptr<const ProxyConfig> WithoutListeners(const ProxyDump& dump) {
 }
 
 // What lacks where a dump names no proxy.
-std::string WhoseText(const std::string& files) {
-  return "does not say whose proxy it is, for want of the bootstrap section: say it with --dump "
-         "NS/WORKLOAD=" +
-         files +
-         ", take the whole config dump, or put `istioctl proxy-config bootstrap -o json` beside it";
-}
+constexpr char kWhose[] =
+    "the dump is not asked: it does not say whose proxy it is, for want of the bootstrap section: "
+    "say it with --dump NS/WORKLOAD=FILE, take the whole config dump, or put `istioctl "
+    "proxy-config bootstrap -o json` beside it";
 
 // Which dump answers where several are of one workload.
 void NoteReplicas(const Dumps& dumps, std::vector<std::string>* notes) {
@@ -208,13 +206,9 @@ bool NoteNameless(const Dumps& dumps, const InputOptions& options,
     }
     if (!dump.config->workload.empty() || options.nameless_dumps) continue;
     nameless = true;
-    notes->push_back(ToString(Diagnostic{Severity::kError,
-                                         Trouble::kUnreadable,
-                                         "the dump is not asked: it " + WhoseText(dump.file),
-                                         dump.span,
-                                         "",
-                                         {}}) +
-                     "\n");
+    notes->push_back(
+        ToString(Diagnostic{Severity::kError, Trouble::kUnreadable, kWhose, dump.span, "", {}}) +
+        "\n");
   }
   return nameless;
 }

@@ -251,7 +251,9 @@ Json ExpectOf(const LoggedAnswer& was, const Verdict& verdict) {
   // An application's own answer is none of the policies'.
   if (was.outcome == Outcome::kDeny) expect.Set("status", was.status);
   if (was.outcome == Outcome::kReject) expect.Set("status", 0);
-  if (was.outcome == Outcome::kAllow) expect.Set("status", verdict.status);
+  if (was.outcome == Outcome::kAllow && verdict.outcome == Outcome::kAllow) {
+    expect.Set("status", verdict.status);
+  }
   return expect;
 }
 
@@ -288,11 +290,12 @@ class Recorder {
     headers.erase(std::remove_if(headers.begin(), headers.end(),
                                  [](const auto& one) { return one.first == "user-agent"; }),
                   headers.end());
-    if (was.details.starts_with("jwt_authn_access_denied") ||
-        was.details.starts_with("ext_authz_")) {
+    if (was.details == "ext_authz_denied") {
+      question.ext_authz = ExtAuthzAnswer::kDeny;
+    } else if (was.details.starts_with("jwt_authn_access_denied") ||
+               was.details.starts_with("ext_authz_")) {
       notes.push_back("the log does not hold what was refused: add `jwt` or `ext_authz`");
     }
-    if (was.details == "ext_authz_denied") question.ext_authz = ExtAuthzAnswer::kDeny;
     Verdict verdict = Fill(request, was, &question, &notes);
     std::string name = was.outcome == Outcome::kAllow ? "allows " : "refuses ";
     name +=

@@ -233,6 +233,37 @@ TEST_CASE("can: a waypoint's dump alone, and with a ztunnel's behind it") {
             files, {"w.json", "z.json"});
 }
 
+TEST_CASE("a waypoint's dump alone: what it serves, and what cannot be asked of it") {
+  MemoryFiles files;
+  files.Put("w.json", WaypointDump());
+  const Ran shown = Run({"describe", "shop/wp", "w.json"}, files);
+  CHECK_MESSAGE(Says(shown.out, "db.shop.svc.cluster.local:80, HTTP, out of HBONE:"), shown.out);
+  const Ran nothing = Run({"exposure", "w.json"}, files);
+  CHECK(nothing.out.empty());
+  CHECK_MESSAGE(Says(nothing.err, "shop/wp is a waypoint"), nothing.err);
+  const Ran who = Run({"who-can", "GET", "db.shop/", "w.json"}, files);
+  CHECK(who.status == 2);
+  CHECK_MESSAGE(Says(who.err, "of its waypoint shop/wp alone `can` asks"), who.err);
+}
+
+TEST_CASE("what is given as a dump and is none says what it is") {
+  MemoryFiles files;
+  files.Put("w.json", R"([{"workloadIps":["10.0.0.1"],"name":"a"},{"workloadIps":["10.0.0.2"]}])");
+  files.Put("p.json", R"([{"name":"a","scope":"Global","action":"Allow","rules":[]}])");
+  files.Put("mesh.yaml", kManifests);
+  for (const char* name : {"w.json", "p.json"}) {
+    const Ran ran = Run({"drift", "--dump", name}, files);
+    CHECK(ran.status == 2);
+    const std::string part = "one section of a ztunnel's dump; take the whole";
+    CHECK_MESSAGE(Says(ran.err, part), ran.err);
+    CHECK_MESSAGE(ran.err.find(part) == ran.err.rfind(part), ran.err);
+  }
+  const Ran object = Run({"drift", "--dump", "mesh.yaml"}, files);
+  CHECK(object.status == 2);
+  CHECK_MESSAGE(Says(object.err, "a Kubernetes object (Namespace), which belongs among the PATHs"),
+                object.err);
+}
+
 TEST_CASE("a ztunnel's dump that is cut answers nothing that it lost") {
   const std::string whole = Dump();
   MemoryFiles files;

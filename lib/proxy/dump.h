@@ -69,7 +69,7 @@ struct ProxyDump {
   std::string pod;
   std::string service_account;
   bool named_by_certificate = false;  // nothing else of the dump says whose proxy it is
-  std::string istio_version;  // "" where the dump does not say
+  std::string istio_version;          // "" where the dump does not say
   std::string mesh_id;
   Labels labels;
   std::vector<IpAddress> ips;

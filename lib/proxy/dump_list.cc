@@ -1,6 +1,9 @@
 #include "proxy/dump_list.h"
 
 #include <algorithm>
+#include <variant>
+
+#include "proxy/read_context.h"
 
 namespace meshproof {
 namespace {
@@ -237,14 +240,32 @@ struct FilterSummary {
   }
 };
 
-std::string ChainText(const FilterChain& chain) {
-  std::string text = "    ";
-  text += chain.match.destination_port == 0
-              ? std::string("every other port")
-              : "port " + std::to_string(chain.match.destination_port);
+bool SpeaksHttp(const FilterChain& chain) {
+  return std::any_of(chain.filters->begin(), chain.filters->end(), [](const auto& filter) {
+    return std::holds_alternative<std::shared_ptr<const HttpConnectionManager>>(filter);
+  });
+}
+
+// What a chain is for, as far as ports say it; a waypoint chooses by the Service that is meant.
+std::string ChainTarget(const Listener& listener, const FilterChain& chain) {
+  const std::string_view host = WaypointHostOf(chain.name);
+  if (!host.empty()) {
+    const size_t port = chain.name.find('|') + 1;
+    return std::string(host) + ":" + chain.name.substr(port, chain.name.find('|', port) - port);
+  }
+  if (chain.match.destination_port != 0) {
+    return "port " + std::to_string(chain.match.destination_port);
+  }
+  return listener.original_dst ? "every other port" : "whatever comes";
+}
+
+std::string ChainText(const Listener& listener, const FilterChain& chain, bool waypoint) {
+  std::string text = "    " + ChainTarget(listener, chain);
+  text += SpeaksHttp(chain) ? ", HTTP" : ", TCP";
   text += chain.tls ? (chain.tls->require_client_certificate ? ", mutual TLS" : ", TLS")
-          : chain.match.transport_protocol == "tls" ? ", TLS not opened"
-                                                    : ", plaintext";
+          : chain.match.transport_protocol == "tls"      ? ", TLS not opened"
+          : waypoint && listener.name == "main_internal" ? ", out of HBONE"
+                                                         : ", plaintext";
   if (!chain.match.server_names.empty()) text += ", for " + chain.match.server_names.front();
   std::vector<std::string> parts;
   for (const NetworkFilter& filter : *chain.filters) std::visit(FilterSummary{&parts}, filter);
@@ -259,7 +280,9 @@ std::string ProxyText(const ProxyDump& dump) {
   std::string text = "What its proxy runs (" + dump.file + ")\n";
   for (const Listener& listener : dump.config->listeners) {
     text += "  listener " + listener.name + "\n";
-    for (const FilterChain& chain : listener.filter_chains) text += ChainText(chain);
+    for (const FilterChain& chain : listener.filter_chains) {
+      text += ChainText(listener, chain, dump.config->mode == ProxyMode::kWaypoint);
+    }
   }
   for (const DumpTrouble& trouble : dump.troubles) {
     text += std::string("  ") + TroubleName(trouble.kind) + ": " + trouble.what +

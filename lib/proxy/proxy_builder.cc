@@ -161,7 +161,7 @@ class ProxyBuilder {
     if (type.ends_with("ScopedRoutesConfigDump") || node.entries().empty()) return;
     size_t slash = type.rfind('/');
     type = slash == std::string::npos ? type : type.substr(slash + 1);
-    context_.NoteOpaque("section " + (type.empty() ? std::string("without a type") : type), node);
+    context_.NoteOpaque(type.empty() ? UntypedText(node) : "section " + type, node);
   }
 
   void ReadBootstrap(const Node& node) {
@@ -349,6 +349,26 @@ class ProxyBuilder {
       proxy_.secrets.push_back(std::move(bundle));
     }
   }
+
+  // What somebody took for a dump that says of itself what it is.
+  static std::string UntypedText(const Node& node) {
+    for (const char* key : {"workloadIps", "vips", "authorizationPolicies", "certChain"}) {
+      if (Field(&node, key) != nullptr) return kPartOfZtunnel;
+    }
+    if (Field(&node, "scope") != nullptr && Field(&node, "rules") != nullptr) {
+      return kPartOfZtunnel;
+    }
+    const Node* workloads = Field(&node, "workloads");
+    if (workloads != nullptr && workloads->kind != NodeKind::kScalar) return kPartOfZtunnel;
+    if (Field(&node, "apiVersion") != nullptr && Field(&node, "kind") != nullptr) {
+      return "a Kubernetes object (" + TextField(&node, "kind") +
+             "), which belongs among the PATHs";
+    }
+    return "section without a type";
+  }
+
+  static constexpr char kPartOfZtunnel[] =
+      "one section of a ztunnel's dump; take the whole (istioctl ztunnel-config all -o json)";
 
   void ReadEcds(const Node& node) {
     const Node* filter = Field(&node, "ecds_filter");

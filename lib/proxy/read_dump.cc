@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <set>
 
 #include "base/text.h"
 #include "proxy/dump_certificates.h"
@@ -31,7 +32,7 @@ bool HasListener(const ProxyConfig& config, std::string_view name) {
                      [&](const Listener& listener) { return listener.name == name; });
 }
 
-ProxyMode ModeOf(const ProxyConfig& config) {
+ProxyMode ModeByListeners(const ProxyConfig& config) {
   if (HasListener(config, "virtualInbound")) return ProxyMode::kSidecar;
   return HasListener(config, "main_internal") || HasListener(config, "connect_terminate")
              ? ProxyMode::kWaypoint
@@ -105,9 +106,28 @@ void AddServices(const WaypointMatcher& matcher, DumpedWaypoint* waypoint) {
   }
 }
 
-Diagnostic NothingIn(Span span) {
-  return {
-      Severity::kError, Trouble::kUnreadable, "nothing of a proxy's dump is in it", span, "", {}};
+// Where a dump begins: the first one of a file with the file.
+Span StartOf(const Parts& parts, bool first, const SourceFile* file) {
+  if (first || parts.pieces.empty()) return {file, 0, 0};
+  const Piece& piece = parts.pieces.front();
+  if (piece.node != nullptr) return {file, piece.node->begin, piece.node->begin};
+  return {file, piece.begin, piece.begin};
+}
+
+Diagnostic NothingIn(Span span, const char* what = "nothing of a proxy's dump is in it") {
+  return {Severity::kError, Trouble::kUnreadable, what, span, "", {}};
+}
+
+// Of a file that says nothing of a proxy: what it holds all the same.
+const char* WhatIsIn(const std::vector<DumpSource>& sources) {
+  for (const DumpSource& source : sources) {
+    for (const Piece& piece : source.parts.pieces) {
+      if (piece.kind == PieceKind::kEcds) {
+        return "filters of ECDS alone say nothing of a proxy: put its listeners beside them";
+      }
+    }
+  }
+  return "nothing of a proxy's dump is in it";
 }
 
 }  // namespace
@@ -137,15 +157,18 @@ struct DumpReader::Impl {
     dumps.files.push_back(file);
     std::string folder = FolderOf(file->name());
     ReadContext context(nullptr);
+    bool first = true;
     for (Parts& parts : collected.parts) {
-      // What istioctl prints of one proxy comes in several files.
-      Slot* slot = collected.whole ? nullptr : PartialOf(folder, parts);
+      // What istioctl prints of one proxy comes in several files, as does what the admin interface
+      // says of one resource (`?resource=`).
+      const bool whole = collected.whole && (parts.cut || SaysItself(parts));
+      Slot* slot = whole ? nullptr : PartialOf(folder, parts);
       if (slot == nullptr) {
         slot = &slots.emplace_back();
         slot->proxy = NewProxy();
         slot->folder = folder;
         slot->owner = owner;
-        slot->whole = collected.whole;
+        slot->whole = whole;
       }
       if (parts.cut && !parts.sections.empty()) {
         slot->lost_listeners |= parts.sections.back() == Section::kListeners;
@@ -161,7 +184,8 @@ struct DumpReader::Impl {
       for (auto& label : facts.labels) slot->labels.push_back(std::move(label));
       ProxyDump& proxy = slot->proxy;
       proxy.file += (proxy.file.empty() ? "" : ", ") + file->name();
-      if (!proxy.span) proxy.span = {file.get(), 0, 0};
+      if (!proxy.span) proxy.span = StartOf(slot->sources.back().parts, first, file.get());
+      first = false;
       proxy.config->files.push_back(file);
       if (!owner.second.empty()) TakeOwner(slot);
     }
@@ -196,8 +220,8 @@ struct DumpReader::Impl {
     std::vector<Diagnostic> unused;
     ReadRest(slot->sources, {&context, &scratch, &none, &unused});
     ProxyConfig& config = *slot->proxy.config;
-    if (!slot->mode_known && scratch.has_listeners) {
-      config.mode = ModeOf(*scratch.config);
+    if (!slot->mode_known && slot->proxy.has_listeners) {
+      config.mode = ModeByListeners(*scratch.config);
       slot->mode_known = true;
     }
     return IdentityOf(scratch);
@@ -232,6 +256,16 @@ struct DumpReader::Impl {
     slot->proxy.named_by_certificate = true;
   }
 
+  // Whether it holds whose it is and whom it lets in.
+  static bool SaysItself(const Parts& parts) {
+    bool node = false, listeners = false;
+    for (const Piece& piece : parts.pieces) {
+      node |= piece.kind == PieceKind::kBootstrap;
+      listeners |= SectionOf(piece.kind) == Section::kListeners;
+    }
+    return node && listeners;
+  }
+
   // The partial proxy of this folder that does not have these sections yet.
   Slot* PartialOf(const std::string& folder, const Parts& parts) {
     for (Slot& slot : slots) {
@@ -255,7 +289,7 @@ struct DumpReader::Impl {
     ProxyDump& proxy = slot->proxy;
     ProxyConfig& config = *proxy.config;
     if (!slot->mode_known) {
-      config.mode = ModeOf(config);
+      config.mode = ModeByListeners(config);
     }
     proxy.labels = Labels(slot->labels.begin(), slot->labels.end());
     SortListeners(&config);
@@ -407,7 +441,9 @@ Dumps DumpReader::Finish(const std::shared_ptr<const Mesh>& mesh) {
     bool nothing = !proxy.has_bootstrap && !proxy.has_listeners && !proxy.has_routes &&
                    !proxy.has_clusters && !proxy.has_secrets;
     if (nothing) {
+      std::set<std::string> said;
       for (const DumpOpaque& part : proxy.opaque) {
+        if (!said.insert(part.what).second) continue;
         impl_->dumps.diagnostics.push_back({Severity::kError,
                                             Trouble::kUnreadable,
                                             "no part of a proxy's dump that is known: " + part.what,
@@ -416,7 +452,7 @@ Dumps DumpReader::Finish(const std::shared_ptr<const Mesh>& mesh) {
                                             {}});
       }
       if (proxy.opaque.empty() && proxy.endpoints == 0) {
-        impl_->dumps.diagnostics.push_back(NothingIn(proxy.span));
+        impl_->dumps.diagnostics.push_back(NothingIn(proxy.span, WhatIsIn(slot.sources)));
       }
       continue;
     }

@@ -49,7 +49,8 @@ Json DescriptionJson(const Description& description) {
 
   Json out = Json::MakeObject({{"version", 1}});
   out.Set("workload", ObjectJson(workload.object));
-  out.Set("identity", workload.identity.empty() ? Json() : Json(workload.identity));
+  const bool identity = description.identity_known && !workload.identity.empty();
+  out.Set("identity", identity ? Json(workload.identity) : Json());
   out.Set("mode", ProxyModeName(workload.mode));
   out.Set("mode_reason", workload.mode_reason);
   out.Set("ports", std::move(ports));

@@ -37,7 +37,10 @@ std::string DescriptionText(const Description& description, const Style& style) 
   const Workload& workload = *description.workload;
   std::string out = style.Bold(workload.ns + "/" + workload.name) + "  " +
                     std::string(ProxyModeName(workload.mode)) + " (" + workload.mode_reason + ")\n";
-  out += "  identity  " + (workload.identity.empty() ? "none" : workload.identity) + "\n";
+  const std::string none = description.identity_known ? "none" : "not known: the dump does not say";
+  out += "  identity  " +
+         (workload.identity.empty() || !description.identity_known ? none : workload.identity) +
+         "\n";
   if (!description.known_from.empty()) {
     return out + "  no manifest speaks of it: it is known from " + description.known_from + "\n";
   }

@@ -52,6 +52,7 @@ struct Description {
 
   std::vector<std::string> unprotected;
   std::string known_from;  // the dumps, where no manifest speaks of the workload
+  bool identity_known = true;
 
   std::shared_ptr<const ZtunnelConfig> ztunnel;  // set in an ambient mesh
   std::optional<AmbientDescription> ambient;

@@ -68,6 +68,13 @@ size_t CountOf(const LogSummary& summary) {
   return count;
 }
 
+std::string ReplayChangeText(const ReplayChange& change, const Style& style) {
+  const bool was = change.was.outcome == Outcome::kAllow;
+  const bool would = change.would.outcome == Outcome::kAllow;
+  if (was == would) return style.Unsure(would ? "routed otherwise" : "refused otherwise");
+  return would ? style.Unsure("newly let through") : style.Bad("newly refused");
+}
+
 std::string AnswerText(const LoggedAnswer& was) {
   std::string text(ToString(was.outcome));
   if (was.status != 0) text += " " + std::to_string(was.status);
@@ -132,7 +139,7 @@ std::string ReplayText(const std::string& file, const ReplaySummary& summary, co
   for (const auto& change : summary.changes) {
     bool opens = change.would.outcome == Outcome::kAllow;
     out += "\n" + style.Bold(std::to_string(change.count) + "x") + "  " +
-           (opens ? style.Unsure("newly let through") : style.Bad("newly refused")) +
+           ReplayChangeText(change, style) +
            style.Dim("  first in line " + std::to_string(change.first_line)) + "\n";
     out += "  " + Printable(QuestionText(change.request)) + "\n";
     out += "  was    " + Printable(AnswerText(change.was)) + "\n";

@@ -159,14 +159,21 @@ class Explainer {
     return nullptr;
   }
 
-  // The rule in the dump of the proxy, where the proxy is known by its dump.
-  const Origin* FindDumped(std::string_view id) const {
+  // The proxy's own configuration, where it is known by its dump: what the manifests give it is
+  // not what it runs.
+  const ProxyConfig* Dumped() const {
     if (target_.workload == nullptr) return nullptr;
     const Workload& workload = *target_.workload;
     if (workload.mode == ProxyMode::kNone || workload.mode == ProxyMode::kAmbient) return nullptr;
     const ProxyConfig& proxy = world_->Proxy(workload).proxy();
-    if (!proxy.from_dump) return nullptr;
-    for (const Listener& listener : proxy.listeners) {
+    return proxy.from_dump ? &proxy : nullptr;
+  }
+
+  // The rule in that dump.
+  const Origin* FindDumped(std::string_view id) const {
+    const ProxyConfig* proxy = Dumped();
+    if (proxy == nullptr) return nullptr;
+    for (const Listener& listener : proxy->listeners) {
       for (const FilterChain& chain : listener.filter_chains) {
         for (const NetworkFilter& filter : *chain.filters) {
           const auto* manager = std::get_if<std::shared_ptr<const HttpConnectionManager>>(&filter);
@@ -292,6 +299,15 @@ class Explainer {
       out_.sentence = head;
       return;
     }
+    if (Dumped()) {
+      out_.sentence = head;
+      const auto again = AskAgain();
+      const bool other =
+          again && again->outcome != Outcome::kUndetermined && !again->details.ends_with("[none]");
+      if (!other) return NearestRule();
+      out_.sentence += "; by the dump it is answered otherwise";
+      return;
+    }
     PolicySet policies = world_->mesh().PoliciesFor(*target_.workload);
     if (policies.allow.empty()) {
       out_.sentence = head + "; in the input none applies, so the proxy runs something else";
@@ -308,6 +324,15 @@ class Explainer {
                     (more > 0 ? " and " + std::to_string(more) + " more" : "") + ")";
     Blame(*policies.allow.front(), -1);
     NearestRule();
+  }
+
+  // The answer to the line's request, where it needs no completion.
+  std::optional<Verdict> AskAgain() const {
+    LoggedRequest request = ReadLoggedRequest(world_->mesh(), target_, record_);
+    if (!request.unusable.empty() || request.identity_open) return std::nullopt;
+    auto verdict = world_->Run(request.question, World::Addresses::kUnknown, Detail::kVerdict);
+    if (!verdict.ok()) return std::nullopt;
+    return verdict.Take();
   }
 
   // Asks the request again: which rule comes nearest, and what does it fail on?
@@ -369,7 +394,7 @@ class Explainer {
       auto policies = world_->mesh().PoliciesFor(*target_.workload);
       if (!policies.request_authentications.empty()) {
         found = policies.request_authentications.front();
-      } else {
+      } else if (!Dumped()) {
         out_.sentence += "; in the input no RequestAuthentication applies there";
       }
     } else if (model()->request_authentications.size() == 1) {
@@ -441,6 +466,15 @@ class Explainer {
     if (model() == nullptr) return;
     const PeerAuthentication* source = nullptr;
     Span span;
+    if (Dumped()) {
+      const auto again = AskAgain();
+      if (again && again->outcome != Outcome::kReject && again->outcome != Outcome::kUndetermined) {
+        out_.sentence +=
+            "; by the dump plaintext is taken there, so the proxy ran something else, or the "
+            "client spoke TLS of its own";
+      }
+      return;
+    }
     if (target_.workload != nullptr) {
       EffectiveMode mode = world_->mesh().MtlsFor(*target_.workload).ForPort(target_.port);
       source = mode.source;

@@ -203,6 +203,11 @@ class ReplayRun {
       return;
     }
     answer_.changed = !(first.before == first.after);
+    if (answer_.changed && NeverSent(first.verdict)) {
+      answer_.undecided = "the log does not say what the client would have sent, had " +
+                          NameOf(*target_) + " taken its connection";
+      return;
+    }
     if (first.earlier) {
       answer_.was.outcome = first.earlier->outcome;
       answer_.was.status = first.earlier->status;
@@ -215,6 +220,11 @@ class ReplayRun {
     auto traced =
         worlds_.after->Run(answer_.request.question, World::Addresses::kUnknown, Detail::kTrace);
     if (traced.ok()) answer_.would = traced.Take();
+  }
+
+  // Of a connection that no filter chain took nobody knows whether HTTP was to come.
+  bool NeverSent(const Verdict& would) const {
+    return record_[LogField::kMethod].empty() && would.details.starts_with("http1.codec_error");
   }
 
   static bool SameAnswers(const Outcomes& a, const Outcomes& b) {

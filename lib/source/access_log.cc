@@ -587,6 +587,22 @@ void LogReader::FinishChecked(std::string_view thread) {
 }
 
 // "<time> error access connection complete src.addr=… error="…"", blanks or tabs between.
+namespace {
+
+// Of a text that starts with a quote; what it holds is escaped with backslashes.
+size_t ClosingQuote(std::string_view text) {
+  for (size_t at = 1; at < text.size(); ++at) {
+    if (text[at] == '\\') {
+      ++at;
+    } else if (text[at] == '"') {
+      return at;
+    }
+  }
+  return std::string_view::npos;
+}
+
+}  // namespace
+
 bool LogReader::ReadZtunnel(std::string_view line) {
   constexpr std::string_view kComplete = "connection complete";
   size_t at = line.find(kComplete);
@@ -594,6 +610,7 @@ bool LogReader::ReadZtunnel(std::string_view line) {
     return false;
   }
   std::string_view rest = line.substr(at + kComplete.size());
+  bool ended = false;
   while (true) {
     rest = TrimSpace(rest);
     size_t equals = rest.find('=');
@@ -602,7 +619,7 @@ bool LogReader::ReadZtunnel(std::string_view line) {
     rest.remove_prefix(equals + 1);
     std::string_view value;
     if (rest.starts_with('"')) {
-      size_t end = rest.find('"', 1);
+      const size_t end = ClosingQuote(rest);
       if (end == std::string_view::npos) {
         Clear();
         line_.kind = LogKind::kUnreadable;
@@ -610,6 +627,7 @@ bool LogReader::ReadZtunnel(std::string_view line) {
       }
       value = rest.substr(1, end - 1);
       rest.remove_prefix(end + 1);
+      ended |= key == "duration" || key == "error";
     } else {
       size_t end = std::min(rest.find_first_of(" \t"), rest.size());
       value = rest.substr(0, end);
@@ -617,7 +635,13 @@ bool LogReader::ReadZtunnel(std::string_view line) {
     }
     SetField(FieldOf(kZtunnelKeys, key), value);
   }
-  bool readable = !line_[LogField::kRemote].empty();
+  // What is cut off before its error would be read as a connection that went well.
+  const std::string_view head = line.substr(0, at);
+  const bool failed = head.find("\terror\t") != std::string_view::npos ||
+                      head.find(" error ") != std::string_view::npos;
+  const bool whole = ended && rest.empty() && (!failed || !line_[LogField::kError].empty());
+  bool readable = whole && !line_[LogField::kRemote].empty();
+  if (!readable) Clear();
   line_.kind = readable ? LogKind::kZtunnel : LogKind::kUnreadable;
   return true;
 }

@@ -253,6 +253,25 @@ TEST_CASE("ztunnel's lines, text and JSON") {
   }
   CHECK(reader.Read("t\terror\taccess\tconnection complete\tsrc.addr=1:1 error=\"cut").kind ==
         LogKind::kUnreadable);
+  const LogLine& quoted = reader.Read(
+      "t\terror\taccess\tconnection complete\tsrc.addr=1.1.1.1:1 duration=\"1ms\" "
+      "error=\"connection failed: \\\"no\\\" route\"");
+  REQUIRE(quoted.kind == LogKind::kZtunnel);
+  CHECK(quoted[LogField::kError].ends_with("route"));
+  // A refused connection's line, cut anywhere, is none that went well.
+  const std::string whole = logs[0];
+  for (size_t size = whole.find("complete") + 8; size < whole.size(); ++size) {
+    CAPTURE(size);
+    CHECK(reader.Read(whole.substr(0, size)).kind == LogKind::kUnreadable);
+  }
+  const std::string passed =
+      "t\tinfo\taccess\tconnection complete\tsrc.addr=1.1.1.1:1 dst.addr=2.2.2.2:80 "
+      "direction=\"inbound\" bytes_sent=1 bytes_recv=1 duration=\"1ms\"";
+  CHECK(reader.Read(passed).kind == LogKind::kZtunnel);
+  for (size_t size = passed.find("complete") + 8; size < passed.size(); ++size) {
+    CAPTURE(size);
+    CHECK(reader.Read(std::string_view(passed).substr(0, size)).kind == LogKind::kUnreadable);
+  }
 }
 
 TEST_CASE("addresses with ports") {
