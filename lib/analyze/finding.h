@@ -45,7 +45,9 @@ struct Witness {
 class WitnessSlot {
  public:
   WitnessSlot() = default;
+  // NOLINTNEXTLINE(google-explicit-constructor): as std::optional
   WitnessSlot(Witness witness) : held_(std::make_unique<Witness>(std::move(witness))) {}
+  // NOLINTNEXTLINE(google-explicit-constructor): as std::optional
   WitnessSlot(std::optional<Witness> witness) {
     if (witness) held_ = std::make_unique<Witness>(*std::move(witness));
   }

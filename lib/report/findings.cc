@@ -63,19 +63,20 @@ std::string SummaryText(const FindingsReport& report) {
 
 std::string TextOfEach(const std::vector<Finding>& findings,
                        const std::function<void(const Finding&, std::string*)>& append) {
-  constexpr size_t kRun = 256;  // findings; fewer are not worth a thread
-  std::vector<std::string> parts((findings.size() + kRun - 1) / kRun);
-  ParallelFor(parts.size(), [&](size_t part) {
-    const size_t end = std::min(findings.size(), (part + 1) * kRun);
-    for (size_t i = part * kRun; i < end; ++i) append(findings[i], &parts[part]);
-  });
-  size_t size = 0;
-  for (const std::string& part : parts) size += part.size();
+  constexpr size_t kRun = 256;   // findings; fewer are not worth a thread
+  constexpr size_t kParts = 16;  // at a time, so that little is held twice
   std::string out;
-  out.reserve(size + 256);
-  for (std::string& part : parts) {
-    out += part;
-    part = std::string();
+  std::vector<std::string> parts(kParts);
+  for (size_t from = 0; from < findings.size(); from += kRun * kParts) {
+    const size_t left = findings.size() - from;
+    ParallelFor(std::min(kParts, (left + kRun - 1) / kRun), [&](size_t part) {
+      const size_t end = std::min(findings.size(), from + (part + 1) * kRun);
+      for (size_t i = from + part * kRun; i < end; ++i) append(findings[i], &parts[part]);
+    });
+    for (std::string& part : parts) {
+      out += part;
+      part.clear();
+    }
   }
   return out;
 }

@@ -88,7 +88,8 @@ class Checker {
 
   void Add(const AuthorizationPolicy& policy, size_t rule, const Site& site, int port,
            const Example& example) {
-    auto [found, added] = effects_.try_emplace({&policy, rule}, Effect{{}, example});
+    auto [found, added] = effects_.try_emplace({&policy, rule});
+    if (added) found->second.example = example;
     found->second.ports.push_back(std::to_string(port) + " of " + NamesOf({&site}));
   }
 
