@@ -47,10 +47,10 @@ struct Reach {
   std::string_view root_namespace;
   const MeshService* service = nullptr;  // whose chains these are, at a waypoint
   bool selectors_reach_gateways = true;  // ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY
+  const std::string* gateway = FindLabel(proxy.labels, kGatewayNameLabel);
 
   template <typename Policy>
   bool operator()(const Policy& policy) const {
-    const std::string* gateway = FindLabel(proxy.labels, kGatewayNameLabel);
     const bool waypoint = proxy.mode == ProxyMode::kWaypoint;
     if (!policy.target_refs.empty()) {
       if (!gateway) return false;

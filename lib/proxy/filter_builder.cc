@@ -48,25 +48,30 @@ FilterBuilder::FilterBuilder(const Mesh& mesh)
 
 const RbacPolicies& FilterBuilder::Rules(const AuthorizationPolicy& policy, const Form& form,
                                          Variant variant) const {
-  const std::lock_guard lock(mutex_);
-  std::unique_ptr<const RbacPolicies>& rules = rules_[{&policy, form, variant}];
-  if (rules == nullptr) {
-    RuleContext context;
-    context.kind = form.kind;
-    context.tunnelled = form.peer == Peer::kTunnel;
-    context.action = ActionOf(policy);
-    context.trust_domains = trust_domains_;
-    if (variant != Variant::kPlain) {
-      context.name_prefix = "istio-ext-authz-";
-      const std::string_view provider = policy.provider.value;
-      if (!provider.empty()) context.name_prefix += std::string(provider) + "-";
-    }
-    if (variant == Variant::kBrokenCustom) {
-      context.name_suffix = "-deny-due-to-bad-CUSTOM-action";
-    }
-    rules = std::make_unique<const RbacPolicies>(CompileRules(policy, context));
+  {
+    const std::lock_guard lock(mutex_);
+    const auto known = rules_.find({&policy, form, variant});
+    if (known != rules_.end()) return *known->second;
   }
-  return *rules;
+  RuleContext context;
+  context.kind = form.kind;
+  context.tunnelled = form.peer == Peer::kTunnel;
+  context.action = ActionOf(policy);
+  context.trust_domains = trust_domains_;
+  if (variant != Variant::kPlain) {
+    context.name_prefix = "istio-ext-authz-";
+    const std::string_view provider = policy.provider.value;
+    if (!provider.empty()) context.name_prefix += std::string(provider) + "-";
+  }
+  if (variant == Variant::kBrokenCustom) {
+    context.name_suffix = "-deny-due-to-bad-CUSTOM-action";
+  }
+  auto rules = std::make_unique<const RbacPolicies>(CompileRules(policy, context));
+  // Whoever is first is heard: everybody has the same rules.
+  const std::lock_guard lock(mutex_);
+  std::unique_ptr<const RbacPolicies>& kept = rules_[{&policy, form, variant}];
+  if (kept == nullptr) kept = std::move(rules);
+  return *kept;
 }
 
 const ResolvedProvider& FilterBuilder::Provider(const std::string& name) const {

@@ -110,6 +110,7 @@ class InboundBuilder {
     listener_.address = "0.0.0.0";
     listener_.port = kInboundPort;
     listener_.original_dst = true;
+    listener_.filter_chains.reserve(8);
     AddBlackhole();
     AddPassthrough(0, mtls_.workload);
     for (const auto& [port, mode] : mtls_.ports) {
@@ -117,6 +118,8 @@ class InboundBuilder {
     }
     for (const InboundPort& port : ports_) AddDeclared(port);
     SetInspectors();
+    // There is one for each workload.
+    listener_.filter_chains.shrink_to_fit();
     return std::move(listener_);
   }
 
@@ -251,7 +254,9 @@ class InboundBuilder {
   }
 
   Filters TcpChainFilters(const Plan& plan) const {
-    std::vector<NetworkFilter> filters = network_filters_;
+    std::vector<NetworkFilter> filters;
+    filters.reserve(network_filters_.size() + 1);
+    filters.insert(filters.end(), network_filters_.begin(), network_filters_.end());
     filters.emplace_back(TcpProxy{plan.cluster, {}});
     return std::make_shared<const std::vector<NetworkFilter>>(std::move(filters));
   }

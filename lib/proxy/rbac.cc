@@ -175,6 +175,7 @@ class Conjunction {
     if (list.empty()) return;
     if (NotForNetwork(form.http_only)) return Fail();
     OrPredicate any;
+    any.any.reserve(list.values.size());
     for (const Text& value : list.values) {
       std::optional<Predicate> leaf = compile(value.value);
       if (!leaf) {
@@ -193,21 +194,18 @@ class Conjunction {
 
   // A value that trust domains have multiplied arrives as an OR and joins the list flat.
   static void AddAlternatives(const Text& value, Predicate leaf, bool distinct, OrPredicate* any) {
-    std::vector<Predicate> leaves;
-    if (auto* alternatives = std::get_if<OrPredicate>(&leaf.match)) {
-      leaves = std::move(alternatives->any);
-    } else {
-      leaves.push_back(std::move(leaf));
-    }
-    for (Predicate& each : leaves) {
+    const auto add = [&](Predicate& each) {
       const bool known =
           distinct && std::any_of(any->any.begin(), any->any.end(),
                                   [&](const auto& b) { return IsSameName(each, b); });
-      if (known) continue;
+      if (known) return;
       each.span = value.span;
       each.written = std::string(value.value);
       any->any.push_back(std::move(each));
-    }
+    };
+    auto* alternatives = std::get_if<OrPredicate>(&leaf.match);
+    if (alternatives == nullptr) return add(leaf);
+    for (Predicate& each : alternatives->any) add(each);
   }
 
   void AddWholeList(std::string_view field, const TextList& list, bool negated, bool http_only,

@@ -219,18 +219,28 @@ std::string ProxyKeys::ShortOf(const World& world, const Workload& workload, int
   return name;
 }
 
-std::string RegionKey(const Region& region) {
-  std::string key = std::to_string(static_cast<int>(region.kind));
+namespace {
+
+void AppendRegionKey(const Region& region, std::string* key) {
+  *key += static_cast<char>('0' + static_cast<int>(region.kind));
   if (region.kind == Region::Kind::kField) {
-    AppendKey(static_cast<uint64_t>(region.field), &key);
-    AppendKey(std::string_view(region.name), &key);
-    AppendKey(std::string_view(region.value), &key);
-    AppendKey(region.object, &key);
-    AppendKey(static_cast<uint64_t>(region.rule) + 1, &key);
+    AppendKey(static_cast<uint64_t>(region.field), key);
+    AppendKey(std::string_view(region.name), key);
+    AppendKey(std::string_view(region.value), key);
+    AppendKey(region.object, key);
+    AppendKey(static_cast<uint64_t>(region.rule) + 1, key);
   }
-  key += '(';
-  for (const Region& child : region.children) key += RegionKey(child);
-  return key + ')';
+  *key += '(';
+  for (const Region& child : region.children) AppendRegionKey(child, key);
+  *key += ')';
+}
+
+}  // namespace
+
+std::string RegionKey(const Region& region) {
+  std::string key;
+  AppendRegionKey(region, &key);
+  return key;
 }
 
 }  // namespace meshproof

@@ -12,6 +12,7 @@
 #include "simulate/approach.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/text.h"
 
@@ -525,36 +526,32 @@ Result<std::vector<Approach>> PlanApproaches(const Mesh& mesh, const Case& quest
   return approaches;
 }
 
-Case WayOf(const Case& question) {
-  Case way;
-  way.from_workload = question.from_workload;
-  way.from_identity = question.from_identity;
-  way.from_ip = question.from_ip;
-  way.tls = question.tls;
-  way.to_workload = question.to_workload;
-  way.to_host = question.to_host;
-  way.to_port = question.to_port;
-  way.to_ip = question.to_ip;
-  way.protocol = question.protocol;
-  way.sni = question.sni;
-  return way;
-}
-
-bool SameWay(const Case& a, const Case& b) {
-  return a.to_port == b.to_port && a.tls == b.tls && a.protocol == b.protocol &&
-         a.from_workload == b.from_workload && a.to_workload == b.to_workload &&
-         a.to_host == b.to_host && a.from_identity == b.from_identity && a.from_ip == b.from_ip &&
-         a.to_ip == b.to_ip && a.sni == b.sni;
-}
-
-size_t HashWay(const Case& question) {
-  size_t hash = static_cast<size_t>(question.to_port);
-  for (const std::string* text :
-       {&question.from_workload, &question.to_workload, &question.to_host}) {
-    hash = hash * 31 + std::hash<std::string>()(*text);
-  }
-  return question.from_identity ? hash * 31 + std::hash<std::string>()(*question.from_identity)
-                                : hash;
+void AppendWay(const Case& question, std::string* key) {
+  const auto add_number = [&](int number) {
+    char bytes[sizeof(number)];
+    std::memcpy(bytes, &number, sizeof(number));
+    key->append(bytes, sizeof(number));
+  };
+  const auto add = [&](std::string_view text) {
+    add_number(static_cast<int>(text.size()));
+    *key += text;
+  };
+  const auto add_optional = [&](const auto& value, const auto& text_of) {
+    add_number(value ? 1 : 0);
+    if (value) add(text_of(*value));
+  };
+  const auto same = [](const std::string& text) -> const std::string& { return text; };
+  const auto address = [](const IpAddress& ip) { return ToString(ip); };
+  add_number(question.to_port);
+  add_number(static_cast<int>(question.tls));
+  add_number(static_cast<int>(question.protocol));
+  add(question.from_workload);
+  add(question.to_workload);
+  add(question.to_host);
+  add_optional(question.from_identity, same);
+  add_optional(question.sni, same);
+  add_optional(question.from_ip, address);
+  add_optional(question.to_ip, address);
 }
 
 }  // namespace meshproof

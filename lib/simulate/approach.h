@@ -43,13 +43,12 @@ Result<std::vector<Approach>> PlanApproaches(const Mesh& mesh, const Case& quest
                                              World::Addresses addresses);
 
 // The same in two steps, for many requests that go one way: the connection, for which only the part
-// of a case counts that `WayOf` keeps, and then what one case asks on it.
-Result<std::vector<Approach>> PlanConnections(const Mesh& mesh, const Case& way,
+// of a case counts that `AppendWay` writes, and then what one case asks on it.
+Result<std::vector<Approach>> PlanConnections(const Mesh& mesh, const Case& question,
                                               World::Addresses addresses);
 void FillRequest(const Case& question, Approach* approach);
-Case WayOf(const Case& question);
-bool SameWay(const Case& a, const Case& b);
-size_t HashWay(const Case& question);
+// Bytes that are the same where the ways are.
+void AppendWay(const Case& question, std::string* key);
 
 // What an Istio client offers as ALPN for a protocol (istio-semantics section 5).
 std::vector<std::string> MeshAlpn(WireProtocol protocol);

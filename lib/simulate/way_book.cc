@@ -9,24 +9,25 @@ constexpr size_t kMaxWaysOfPage = 256;
 
 Result<std::unique_ptr<WayBook::Plan>> WayBook::Take(const Case& question,
                                                      World::Addresses addresses) {
-  const size_t hash = HashWay(question);
-  Page& page = pages_[static_cast<size_t>(addresses)][hash % kPages];
+  static thread_local std::string key;
+  key.clear();
+  AppendWay(question, &key);
+  Page& page = pages_[static_cast<size_t>(addresses)][Hash()(key) / kPages % kPages];
   std::unique_ptr<Plan> plan;
   {
     std::lock_guard lock(page.mutex);
-    auto found = page.plans.find(Asked{hash, question});
+    auto found = page.plans.find(std::string_view(key));
     if (found != page.plans.end()) plan = std::move(found->second);
   }
   if (plan == nullptr) {
-    Key key{hash, WayOf(question)};
-    auto approaches = PlanConnections(mesh_, key.way, addresses);
+    auto approaches = PlanConnections(mesh_, question, addresses);
     if (!approaches.ok()) return approaches.error();
     plan = std::make_unique<Plan>();
     plan->approaches = approaches.Take();
     std::lock_guard lock(page.mutex);
-    auto found = page.plans.find(key);
+    auto found = page.plans.find(std::string_view(key));
     if (found == page.plans.end() && page.plans.size() < kMaxWaysOfPage) {
-      found = page.plans.try_emplace(std::move(key)).first;
+      found = page.plans.try_emplace(key).first;
     }
     if (found != page.plans.end()) {
       plan->slot = &found->second;

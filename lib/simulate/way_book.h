@@ -2,8 +2,11 @@
 
 #include <array>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -31,32 +34,15 @@ class WayBook {
   static void PutBack(std::unique_ptr<Plan> plan);
 
  private:
-  // A way, hashed once; of a question that is looked up it is the question itself.
-  struct Key {
-    size_t hash = 0;
-    Case way;
-  };
-  struct Asked {
-    size_t hash = 0;
-    const Case& way;
-  };
   struct Hash {
     using is_transparent = void;
-    size_t operator()(const Key& key) const { return key.hash; }
-    size_t operator()(const Asked& asked) const { return asked.hash; }
-  };
-  struct Same {
-    using is_transparent = void;
-    template <typename A, typename B>
-    bool operator()(const A& a, const B& b) const {
-      return SameWay(a.way, b.way);
-    }
+    size_t operator()(std::string_view key) const { return std::hash<std::string_view>()(key); }
   };
 
   struct Page {
     std::mutex mutex;
-    // Null: somebody has it.
-    std::unordered_map<Key, std::unique_ptr<Plan>, Hash, Same> plans;
+    // By KeyOfWay. Null: somebody has it.
+    std::unordered_map<std::string, std::unique_ptr<Plan>, Hash, std::equal_to<>> plans;
   };
   static constexpr size_t kPages = 64;
 
