@@ -323,6 +323,37 @@ TEST_CASE("explain-log: the rule that came nearest at ztunnel") {
   CHECK_MESSAGE(Says(ran.out, "so ztunnel had other policies"), ran.out);
 }
 
+TEST_CASE("explain-log: a DENY at ztunnel, and STRICT, which became one") {
+  const std::string denied = "connection closed due to policy rejection: explicitly denied by: ";
+  const std::string strict =
+      "---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: strict, "
+      "namespace: shop}\nspec: {mtls: {mode: STRICT}}\n";
+  const std::string deny =
+      "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: bad, "
+      "namespace: shop}\nspec:\n  action: DENY\n  rules:\n  - from: [{source: {namespaces: "
+      "[far]}}]\n"
+      "  - from: [{source: {principals: [cluster.local/ns/shop/sa/other]}}]\n";
+  MemoryFiles files =
+      FilesWith(LineOf(As("other", denied + "shop/bad")) +
+                LineOf(Plain(denied + "istio-system/istio_converted_static_strict")) +
+                LineOf(As("sleep", denied + "shop/web")));
+  files.Put("mesh.yaml", MeshOf("sleep") + strict + deny);
+  const Ran ran = Run({"explain-log", "z.log", "mesh.yaml"}, files);
+  CHECK_MESSAGE(Says(ran.out, "by  AuthorizationPolicy shop/bad rule 1 (mesh.yaml:"), ran.out);
+  CHECK_MESSAGE(Says(ran.out, "it shows no identity, and mutual TLS is STRICT there"), ran.out);
+  CHECK_MESSAGE(Says(ran.out, "by  PeerAuthentication shop/strict"), ran.out);
+  CHECK_MESSAGE(Says(ran.out, "in the input that policy allows"), ran.out);
+  // Without a mesh, and by a dump.
+  CHECK(Says(Run({"explain-log", "z.log"}, FilesWith(LineOf(As("other", denied + "shop/bad")))).out,
+             "DENY policy shop/bad matches it"));
+  std::string dump = kDumped;
+  dump.replace(dump.find("Allow"), 5, "Deny");
+  files.Put("z.json", dump);
+  files.Put("d.log", LineOf(As("other", denied + "shop/web")));
+  const Ran by_dump = Run({"explain-log", "d.log", "--dump", "z.json"}, files);
+  CHECK_MESSAGE(Says(by_dump.out, "by  AuthorizationPolicy shop/web rule 0 (z.json:"), by_dump.out);
+}
+
 TEST_CASE("a log in which nothing can be asked again says what it holds") {
   MemoryFiles files = FilesWith(
       "t\tdebug\tenvoy rbac f.cc:1\tenforced allowed, matched policy "

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "crypto/jwt_meaning.h"
 #include "mesh/workload_name.h"
+#include "proxy/ztunnel.h"
 #include "simulate/log_connection.h"
 
 namespace meshproof {
@@ -619,15 +620,7 @@ class Explainer {
         std::to_string(PortOfAddress(hbone.empty() ? record_[LogField::kLocal] : hbone));
     std::string head = "ztunnel closed the connection of " + from + " to " + to + ":" + port + ": ";
     if (size_t at = error.find(kDenied); at != std::string_view::npos) {
-      std::string_view name = TrimSpace(error.substr(at + kDenied.size()));
-      size_t slash = name.find('/');
-      const AuthorizationPolicy* policy =
-          slash == std::string_view::npos
-              ? nullptr
-              : FindPolicy(name.substr(0, slash), name.substr(slash + 1));
-      if (policy != nullptr) Blame(*policy, policy->rules.size() == 1 ? 0 : -1);
-      return Say(head + "DENY policy " + std::string(name) + " matches it",
-                 "narrow the policy: an ALLOW policy cannot override it");
+      return ZtunnelDenied(head, TrimSpace(error.substr(at + kDenied.size())));
     }
     if (error.find("policy rejection") != std::string_view::npos ||
         error.find("none allowed") != std::string_view::npos) {
@@ -653,24 +646,59 @@ class Explainer {
     Say(head + std::string(error), "look at the workload: no policy refused this");
   }
 
+  void ZtunnelDenied(const std::string& head, std::string_view name) {
+    const size_t slash = name.find('/');
+    const std::string_view own = slash == std::string_view::npos ? name : name.substr(slash + 1);
+    const bool strict = own == kStaticStrictName || own.starts_with(kConvertedPrefix);
+    const AuthorizationPolicy* policy =
+        slash == std::string_view::npos ? nullptr : FindPolicy(name.substr(0, slash), own);
+    const bool allows = policy != nullptr && policy->action == AuthorizationPolicy::Action::kAllow;
+    if (policy != nullptr) Blame(*policy, policy->rules.size() == 1 && !allows ? 0 : -1);
+    if (const auto again = AskZtunnelAgain();
+        again && again->outcome == Outcome::kReject && again->decided_by.object != nullptr) {
+      const ObjectMeta& by = *again->decided_by.object;
+      if (strict || PolicyName(by.ns, by.name) == name) out_.origin = again->decided_by;
+    }
+    if (!strict) {
+      return Say(head + "DENY policy " + std::string(name) + " matches it" +
+                     (allows ? "; in the input that policy allows, so ztunnel has another version "
+                               "of it"
+                             : ""),
+                 "narrow the policy: an ALLOW policy cannot override it");
+    }
+    if (target_.workload != nullptr && out_.origin.object == nullptr) {
+      const PeerAuthentication* by = world_->Ztunnel().For(*target_.workload).strict_by;
+      if (by != nullptr) out_.origin.object = &by->meta;
+    }
+    Say(head + "it shows no identity, and mutual TLS is STRICT there",
+        "put the caller into the mesh, or set PERMISSIVE for this workload and port");
+  }
+
+  std::optional<Verdict> AskZtunnelAgain() const {
+    if (target_.workload == nullptr) return std::nullopt;
+    LoggedConnection logged = ReadLoggedConnection(world_->mesh(), target_, record_);
+    if (!logged.unusable.empty()) return std::nullopt;
+    auto verdict = AskZtunnelOf(*world_, *target_.workload, logged, false, Detail::kTrace);
+    if (!verdict.ok()) return std::nullopt;
+    return verdict.Take();
+  }
+
   // Asks ztunnel again: which rule comes nearest, or would it be let through by now?
   void ZtunnelPolicies() {
     if (target_.workload == nullptr) return;
     auto policies = world_->mesh().PoliciesFor(*target_.workload);
     if (!policies.allow.empty()) Blame(*policies.allow.front(), -1);
-    LoggedConnection logged = ReadLoggedConnection(world_->mesh(), target_, record_);
-    if (!logged.unusable.empty()) return;
-    auto verdict = AskZtunnelOf(*world_, *target_.workload, logged, false, Detail::kTrace);
-    if (!verdict.ok()) return;
-    if (verdict.value().outcome == Outcome::kAllow) {
+    const auto verdict = AskZtunnelAgain();
+    if (!verdict) return;
+    if (verdict->outcome == Outcome::kAllow) {
       out_.sentence += "; by the input it is let through, so ztunnel had other policies";
     }
-    if (verdict.value().outcome != Outcome::kReject) return;
-    if (verdict.value().near_misses.empty()) {
-      if (verdict.value().decided_by.object != nullptr) out_.origin = verdict.value().decided_by;
+    if (verdict->outcome != Outcome::kReject) return;
+    if (verdict->near_misses.empty()) {
+      if (verdict->decided_by.object != nullptr) out_.origin = verdict->decided_by;
       return;
     }
-    const NearMiss& miss = verdict.value().near_misses.front();
+    const NearMiss& miss = verdict->near_misses.front();
     if (miss.origin.object == nullptr) return;
     out_.origin = miss.origin;
     if (miss.span) out_.origin.span = miss.span;
@@ -685,7 +713,7 @@ class Explainer {
     out_.fix +=
         "its " + miss.field + " has " + Quote(miss.wanted) + ", the connection " + Quote(miss.got);
     if (miss.failed > 1) out_.fix += ", and it fails on more";
-    if (IsIdentity(miss.field) && logged.peer.empty()) {
+    if (IsIdentity(miss.field) && record_[LogField::kPeer].empty()) {
       out_.fix +=
           "; who comes without mutual TLS has no identity: put the caller into the ambient "
           "mesh";
