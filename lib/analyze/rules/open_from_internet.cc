@@ -53,8 +53,11 @@ class Checker {
     }
     ParallelFor(searches.size(), [&](size_t i) {
       if (searches[i].verdict) return;
-      ThinkOfWorkload(&searches[i]);
-      AskInOrder(&searches[i]);
+      for (const Region& region : RegionsBehind(*searches[i].ways)) {
+        ThinkOfWorkload(region, &searches[i]);
+        AskInOrder(&searches[i]);
+        if (searches[i].verdict) return;
+      }
     });
     for (Search& search : searches) {
       if (!search.verdict) continue;
@@ -106,16 +109,54 @@ class Checker {
     search->questions.emplace_back(search->ways->front(), *std::move(question));
   }
 
-  // What the workload lets in from the gateway, sent by way of it.
-  void ThinkOfWorkload(Search* search) const {
+  // What a route takes as paths of the Service; nothing where it takes or makes other ones.
+  static std::vector<std::string> PathsOf(const Route& route) {
+    const RouteMatch& match = route.match;
+    const bool rewritten = !route.prefix_rewrite.empty() || route.regex_rewrite;
+    // In a policy's value these would mean something else.
+    const bool plain = match.path.find_first_of("*{") == std::string::npos;
+    if (rewritten || !match.case_sensitive || !plain) return {};
+    switch (match.path_kind) {
+      case RouteMatch::Path::kPrefix:
+        return {match.path + "*"};
+      case RouteMatch::Path::kPathSeparatedPrefix:
+        return {match.path, match.path + "/*"};
+      case RouteMatch::Path::kExact:
+        return {match.path};
+      case RouteMatch::Path::kRegex:
+        return {};
+    }
+    return {};
+  }
+
+  // What the workload may let in of what comes by way of a gateway: anything without a token, then
+  // what the routes take, in the gateway's name and in nobody's.
+  static std::vector<Region> RegionsBehind(const std::vector<const Entrance*>& ways) {
+    const Region no_token = Region::Not(Region::Is(Region::Field::kToken));
+    std::vector<std::string> paths;
+    for (size_t i = 0; i < ways.size() && i < kMostRoutes; ++i) {
+      for (std::string& path : PathsOf(*ways[i]->route)) paths.push_back(std::move(path));
+    }
+    if (paths.empty()) return {no_token};
+    const Region taken = Region::And({no_token, Region::AnyOf(Region::Field::kPath, paths)});
+    const std::string& identity = ways.front()->gateway->identity;
+    const size_t name = identity.find("//");
+    if (name == std::string::npos) return {no_token, taken};
+    return {no_token,
+            Region::And({taken, Region::Is(Region::Field::kIdentity, identity.substr(name + 2))}),
+            taken};
+  }
+
+  // What the workload lets in of that, sent by way of the gateway.
+  void ThinkOfWorkload(const Region& region, Search* search) const {
     const std::vector<const Entrance*>& ways = *search->ways;
     const Entrance& first = *ways.front();
     const Workload& workload = analysis_.mesh.workloads()[first.service->workloads.front()];
     const MeshServicePort* port = first.service->FindPort(first.service_port);
     if (port == nullptr || workload.mode != ProxyMode::kSidecar) return;
-    const Answer answer = analysis_.reach->Find(
-        workload, analysis_.mesh.TargetPort(*first.service, *port, workload),
-        Region::Not(Region::Is(Region::Field::kToken)), Wanted::kAllowedByAnyAuthorizer);
+    const Answer answer =
+        analysis_.reach->Find(workload, analysis_.mesh.TargetPort(*first.service, *port, workload),
+                              region, Wanted::kAllowedByAnyAuthorizer);
     if (!answer.found()) return;
     const Case& inside = answer.example->request;
     for (size_t i = 0; i < ways.size() && i < kMostRoutes; ++i) {
