@@ -37,14 +37,16 @@ inline void AddService(int i, bool denies, std::string* out) {
     std::string number = std::to_string(replica);
     *out += "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: " + name + "-5d9c7b8f6-" + number +
             "\n  namespace: " + ns + "\n  labels:\n    app: " + name +
-            "\n    version: v1\n  annotations:\n    sidecar.istio.io/status: '{}'\n"
+            "\n    version: v1\n    pod-template-hash: 5d9c7b8f6\n  annotations:\n"
+            "    sidecar.istio.io/status: '{}'\n"
             "  ownerReferences:\n  - apiVersion: apps/v1\n    kind: ReplicaSet\n"
             "    name: " +
             name + "-5d9c7b8f6\n    controller: true\nspec:\n  serviceAccountName: " + name +
             "\n  containers:\n  - name: app\n    image: registry.example.com/" + name +
             ":v1.2.3\n    ports:\n    - name: http\n      containerPort: 8080\nstatus:\n"
-            "  phase: Running\n  podIP: 10.244." +
-            std::to_string(i / 250 % 250) + "." + std::to_string(i % 250) + "\n";
+            "  phase: Running\n  podIP: 10." +
+            std::to_string(244 + replica) + "." + std::to_string(i / 250 % 250) + "." +
+            std::to_string(i % 250) + "\n";
   }
   *out += "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n" + meta +
           "spec:\n  selector:\n    matchLabels:\n      app: " + name +
