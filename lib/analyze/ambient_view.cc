@@ -163,10 +163,6 @@ std::string PrincipalOf(const Waypoint& waypoint) {
   return std::string(identity);
 }
 
-std::string NameOf(const Waypoint& waypoint) {
-  return waypoint.gateway->meta.ns + "/" + std::string(waypoint.gateway->meta.name);
-}
-
 std::string NameAll(const std::vector<const Workload*>& workloads) {
   std::vector<std::string> names;
   for (const Workload* workload : workloads) names.push_back(workload->ns + "/" + workload->name);

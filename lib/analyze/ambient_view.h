@@ -9,6 +9,7 @@
 
 #include "analyze/rule.h"
 #include "analyze/workload_index.h"
+#include "mesh/workload_name.h"
 #include "proxy/ztunnel.h"
 
 // Ambient workloads as the rules look at them: what reaches their ztunnel, which waypoints stand
@@ -68,8 +69,6 @@ class AmbientView {
 // "spiffe://…" of a waypoint's proxy, as principals write it: without the scheme. "" where the
 // proxy is not in the input.
 std::string PrincipalOf(const Waypoint& waypoint);
-// "shop/wp".
-std::string NameOf(const Waypoint& waypoint);
 // "shop/web, shop/api and 2 more".
 std::string NameAll(const std::vector<const Workload*>& workloads);
 

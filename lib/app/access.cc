@@ -125,8 +125,7 @@ Result<Plan> PlanWhoCan(const World& world, const AccessOptions& options) {
   if (service != nullptr) {
     std::string waypoint;
     if (const Waypoint* before = mesh.WaypointFor(*service).waypoint) {
-      waypoint = "; of its waypoint " + before->gateway->meta.ns + "/" +
-                 std::string(before->gateway->meta.name) + " alone `can` asks";
+      waypoint = "; of its waypoint " + NameOf(*before) + " alone `can` asks";
     }
     return Error{"what stands behind " + service->host + " is not in the input" + waypoint};
   }

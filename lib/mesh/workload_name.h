@@ -10,5 +10,9 @@ namespace meshproof {
 inline std::string NameOf(const Workload& workload) {
   return workload.ns + "/" + workload.name;
 }
+// That of its Gateway.
+inline std::string NameOf(const Waypoint& waypoint) {
+  return waypoint.gateway->meta.ns + "/" + std::string(waypoint.gateway->meta.name);
+}
 
 }  // namespace meshproof

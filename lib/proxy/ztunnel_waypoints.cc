@@ -3,6 +3,7 @@
 #include <map>
 
 #include "mesh/made_file.h"
+#include "mesh/workload_name.h"
 
 namespace meshproof {
 namespace {
@@ -47,8 +48,7 @@ class WaypointComparer {
     }
     std::string manifests;
     if (choice.waypoint != nullptr) {
-      const ObjectMeta& gateway = choice.waypoint->gateway->meta;
-      manifests = gateway.ns + "/" + std::string(gateway.name);
+      manifests = NameOf(*choice.waypoint);
     } else if (choice.asked_for && !dumped.empty()) {
       return;  // the manifests ask for one whose Gateway they do not hold
     }

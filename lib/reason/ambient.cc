@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <set>
 
+#include "mesh/workload_name.h"
 #include "proxy/string_class.h"
 #include "simulate/approach.h"
 #include "simulate/ztunnel.h"
@@ -312,8 +313,7 @@ std::string DoorText(const World& world, const Door& door) {
   const std::string target = door.service->host + ":" + std::to_string(door.port->port);
   const Waypoint* waypoint = world.mesh().WaypointFor(*door.service).waypoint;
   if (waypoint == nullptr) return "through " + target;
-  return "through waypoint " + waypoint->gateway->meta.ns + "/" +
-         std::string(waypoint->gateway->meta.name) + " (" + target + ")";
+  return "through waypoint " + NameOf(*waypoint) + " (" + target + ")";
 }
 
 const ProxyConfig& ZtunnelProxies::Of(const World& world, const Workload& workload) const {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "mesh/workload_name.h"
 #include "proxy/trust_domain.h"
 #include "reason/translator.h"
 #include "simulate/approach.h"
@@ -229,8 +230,7 @@ Expr PortModel::Translator::TidyFor(const PortModel::Side& asked) {
 // behind say to the waypoint.
 void PortModel::Translator::BuildWaypointSide(const PortModel::Side& asked,
                                               const Waypoint& waypoint, SideModel* side) {
-  const std::string name =
-      waypoint.gateway->meta.ns + "/" + std::string(waypoint.gateway->meta.name);
+  const std::string name = NameOf(waypoint);
   if (waypoint.workload == nullptr) {
     side->undetermined = "the proxy of waypoint " + name + " is not in the input";
     return;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "base/parallel.h"
 #include "base/text.h"
 #include "report/parts.h"
 #include "report/request_text.h"
@@ -256,14 +255,10 @@ std::string PortText(const PortAccess& port, const Style& style) {
 }  // namespace
 
 std::string AccessText(const std::vector<PortAccess>& ports, const Style& style) {
-  constexpr size_t kAtOnce = 1024;
-  std::string out;
-  for (size_t begin = 0; begin < ports.size(); begin += kAtOnce) {
-    std::vector<std::string> texts(std::min(kAtOnce, ports.size() - begin));
-    ParallelFor(texts.size(), [&](size_t i) { texts[i] = PortText(ports[begin + i], style); });
-    for (const std::string& text : texts) out += (out.empty() ? "" : "\n") + text;
-  }
-  return out;
+  return TextOfEach(ports.size(), [&](size_t i, std::string* text) {
+    if (i > 0) *text += "\n";
+    *text += PortText(ports[i], style);
+  });
 }
 
 std::string AccessCsv(const std::vector<PortAccess>& ports) {

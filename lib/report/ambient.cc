@@ -7,14 +7,11 @@
 
 #include "base/text.h"
 #include "mesh/made_file.h"
+#include "mesh/workload_name.h"
 #include "report/parts.h"
 
 namespace meshproof {
 namespace {
-
-std::string WaypointName(const Waypoint& waypoint) {
-  return waypoint.gateway->meta.ns + "/" + std::string(waypoint.gateway->meta.name);
-}
 
 void AddWays(const Mesh& mesh, const Workload& workload, AmbientDescription* out) {
   for (const MeshService& service : mesh.services()) {
@@ -257,7 +254,7 @@ std::string AmbientText(const AmbientDescription& description, const Style& styl
   for (const auto& way : description.ways) {
     const Waypoint* waypoint = way.waypoint.waypoint;
     out += "  " + (way.service == nullptr ? std::string("pod address") : way.service->host) + "  " +
-           (waypoint == nullptr ? std::string("none") : WaypointName(*waypoint)) + " (" +
+           (waypoint == nullptr ? std::string("none") : NameOf(*waypoint)) + " (" +
            way.waypoint.reason + ")\n";
   }
   if (!description.ztunnel.empty() || !description.not_sent.empty()) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "analyze/rule.h"
-#include "base/parallel.h"
 #include "base/text.h"
 #include "report/excerpt.h"
 #include "report/parts.h"
@@ -59,26 +58,6 @@ std::string SummaryText(const FindingsReport& report) {
   if (report.suppressed > 0) text += "; " + std::to_string(report.suppressed) + " suppressed";
   if (report.baseline > 0) text += "; " + std::to_string(report.baseline) + " in the baseline";
   return text;
-}
-
-std::string TextOfEach(const std::vector<Finding>& findings,
-                       const std::function<void(const Finding&, std::string*)>& append) {
-  constexpr size_t kRun = 256;   // findings; fewer are not worth a thread
-  constexpr size_t kParts = 16;  // at a time, so that little is held twice
-  std::string out;
-  std::vector<std::string> parts(kParts);
-  for (size_t from = 0; from < findings.size(); from += kRun * kParts) {
-    const size_t left = findings.size() - from;
-    ParallelFor(std::min(kParts, (left + kRun - 1) / kRun), [&](size_t part) {
-      const size_t end = std::min(findings.size(), from + (part + 1) * kRun);
-      for (size_t i = from + part * kRun; i < end; ++i) append(findings[i], &parts[part]);
-    });
-    for (std::string& part : parts) {
-      out += part;
-      part.clear();
-    }
-  }
-  return out;
 }
 
 std::string WitnessText(const Witness& witness) {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -42,9 +41,6 @@ std::string ObjectText(const ObjectName& object);
 std::string RuleText(const FindingsReport& report, const Finding& finding);
 // "2 errors, 1 warning, 3 files, 12 objects; 4 suppressed, 1 in the baseline".
 std::string SummaryText(const FindingsReport& report);
-// The findings' texts one behind the other, written by several threads.
-std::string TextOfEach(const std::vector<Finding>& findings,
-                       const std::function<void(const Finding&, std::string*)>& append);
 // "GET orders.shop:80/ from outside to … -> allow 200".
 std::string WitnessText(const Witness& witness);
 

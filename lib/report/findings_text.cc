@@ -83,8 +83,8 @@ void AppendFinding(const FindingsReport& report, const Finding& finding, const S
 }  // namespace
 
 std::string FindingsText(const FindingsReport& report, const Style& style) {
-  std::string out = TextOfEach(report.findings, [&](const Finding& finding, std::string* text) {
-    AppendFinding(report, finding, style, text);
+  std::string out = TextOfEach(report.findings.size(), [&](size_t i, std::string* text) {
+    AppendFinding(report, report.findings[i], style, text);
   });
   out += SummaryText(report) + "\n";
   return out;

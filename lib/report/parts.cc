@@ -1,6 +1,9 @@
 #include "report/parts.h"
 
 #include <algorithm>
+#include <vector>
+
+#include "base/parallel.h"
 
 namespace meshproof {
 
@@ -59,6 +62,25 @@ std::string Padded(std::string text, size_t width) {
 
 std::string Counted(size_t count, const std::string& noun) {
   return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
+std::string TextOfEach(size_t count, const std::function<void(size_t, std::string*)>& append) {
+  constexpr size_t kRun = 256;   // fewer are not worth a thread
+  constexpr size_t kParts = 16;  // at a time, so that little is held twice
+  std::string out;
+  std::vector<std::string> parts(kParts);
+  for (size_t from = 0; from < count; from += kRun * kParts) {
+    const size_t left = count - from;
+    ParallelFor(std::min(kParts, (left + kRun - 1) / kRun), [&](size_t part) {
+      const size_t end = std::min(count, from + (part + 1) * kRun);
+      for (size_t i = from + part * kRun; i < end; ++i) append(i, &parts[part]);
+    });
+    for (std::string& part : parts) {
+      out += part;
+      part.clear();
+    }
+  }
+  return out;
 }
 
 }  // namespace meshproof

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <functional>
 #include <string>
 
 #include "base/json.h"
@@ -30,5 +32,8 @@ std::string OriginText(const Origin& origin);
 std::string Padded(std::string text, size_t width);
 // Counts with their noun: "1 case", "3 cases".
 std::string Counted(size_t count, const std::string& noun);
+// What `append(0, …)` … `append(count - 1, …)` write, one behind the other, written by several
+// threads.
+std::string TextOfEach(size_t count, const std::function<void(size_t, std::string*)>& append);
 
 }  // namespace meshproof

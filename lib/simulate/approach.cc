@@ -15,6 +15,7 @@
 #include <cstring>
 
 #include "base/text.h"
+#include "mesh/workload_name.h"
 
 namespace meshproof {
 namespace {
@@ -335,8 +336,7 @@ void GoThrough(const Mesh& mesh, const Case& question, World::Addresses addresse
   Connection& connection = approach->request.connection;
   connection.hbone = true;
   connection.certificate = CertificateOf(identity);
-  approach->tls_text = "HBONE through waypoint " + waypoint.gateway->meta.ns + "/" +
-                       std::string(waypoint.gateway->meta.name);
+  approach->tls_text = "HBONE through waypoint " + NameOf(waypoint);
   if (by_service) {
     connection.service = target.service;
     connection.destination_port = static_cast<uint32_t>(target.service_port->port);
@@ -488,8 +488,7 @@ Result<std::vector<Approach>> PlanConnections(const Mesh& mesh, const Case& ques
     approaches.push_back(approach.Take());
     if (approaches.back().waypoint != nullptr) {
       if (approaches.back().destination == nullptr) {
-        const ObjectMeta& meta = approaches.back().waypoint->gateway->meta;
-        return Error{"the proxy of waypoint " + meta.ns + "/" + std::string(meta.name) +
+        return Error{"the proxy of waypoint " + NameOf(*approaches.back().waypoint) +
                      " is not in the input"};
       }
       // One waypoint stands before all pods of a Service.

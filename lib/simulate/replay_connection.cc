@@ -12,10 +12,6 @@
 namespace meshproof {
 namespace {
 
-std::string NameOfWaypoint(const Waypoint& waypoint) {
-  return waypoint.gateway->meta.ns + "/" + std::string(waypoint.gateway->meta.name);
-}
-
 class ConnectionReplay {
  public:
   ConnectionReplay(const ReplayWorlds& worlds, const LogRecord& record)
@@ -99,7 +95,7 @@ class ConnectionReplay {
       }
     }
     if (now == nullptr || then != nullptr) return "";
-    return "calls of " + name + " go through the waypoint " + NameOfWaypoint(*now) +
+    return "calls of " + name + " go through the waypoint " + NameOf(*now) +
            " in the input, which judges requests: a ztunnel does not log them";
   }
 

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "base/text.h"
+#include "mesh/made_file.h"
 #include "mesh/workload_name.h"
-#include "proxy/dump_input.h"
 #include "proxy/trust_domain.h"
 #include "simulate/approach.h"
 #include "simulate/case.h"
@@ -340,8 +340,7 @@ struct World::Impl {
     const MeshService* service = cluster ? mesh->FindService(cluster->host) : nullptr;
     const MeshServicePort* port = service != nullptr ? service->FindPort(cluster->port) : nullptr;
     if (port == nullptr || service->external) return at_proxy;
-    if (service->workloads.empty() && service->object->file != nullptr &&
-        IsMadeForDumps(*service->object->file)) {
+    if (service->workloads.empty() && IsMade(*service->object)) {
       // A waypoint's dump names Services and nothing behind them.
       Step step;
       step.hop = hop;

@@ -260,7 +260,6 @@ class Checker {
       finding.related.push_back({verdict.decided_by.span, "lets it in"});
     }
     finding.witness = Witness{question, std::move(verdict)};
-    finding.witness->question.now = analysis_.now;
     finding.certainty = way.facing == Facing::kInternet ? Certainty::kProven : Certainty::kLikely;
   }
 
